@@ -1,0 +1,5 @@
+"""Chinese SMS vendors for Apache Airflow: nothing lost in silence, nothing sent twice."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"

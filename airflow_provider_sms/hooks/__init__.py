@@ -1,0 +1,1 @@
+"""SMS hooks for Airflow."""

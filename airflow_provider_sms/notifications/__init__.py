@@ -1,0 +1,1 @@
+"""SMS notifications for Airflow."""

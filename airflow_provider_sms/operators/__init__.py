@@ -1,0 +1,1 @@
+"""SMS operators for Airflow."""

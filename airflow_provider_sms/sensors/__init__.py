@@ -1,0 +1,1 @@
+"""SMS sensors for Airflow."""

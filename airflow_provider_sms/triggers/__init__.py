@@ -1,0 +1,1 @@
+"""SMS triggers for Airflow."""
