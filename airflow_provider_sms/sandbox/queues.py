@@ -1,0 +1,99 @@
+"""Queues whose records leave when they are read, whether or not the reader gets them."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, Literal, TypeVar
+
+from airflow_provider_sms.sandbox import clock
+
+Status = Literal["delivered", "failed", "pending"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """One delivery report.
+
+    :param mobile: the number
+    :param message_id: TaskID, SMSID or linkid of the message
+    :param status: ``pending`` exists for wavecom only
+    :param error_code: what the carrier said, ``DELIVRD`` on success
+    :param extno: extension number (beidoutong) or 子码 (smsadmin)
+    :param time: Chinese local time, ``2010-10-24 09:08:10``
+    """
+
+    mobile: str
+    message_id: str
+    status: Status
+    error_code: str
+    extno: str
+    time: str
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One reply (inbound message).
+
+    :param mobile: who wrote it
+    :param content: what they wrote, nothing escaped
+    :param reply_id: the reply's own number (wavecom §1.1.3)
+    :param message_id: TaskID or linkid of the message it answers, empty if it answers none
+    :param extno: extension number (beidoutong) or 子码 (smsadmin)
+    :param time: Chinese local time, ``2010-10-24 09:08:10``
+    """
+
+    mobile: str
+    content: str
+    reply_id: str
+    message_id: str
+    extno: str
+    time: str
+
+
+Record = TypeVar("Record")
+
+
+class ReadOnceQueue(Generic[Record]):
+    """Records by the time they fall due; reading takes them out for good."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._lock = threading.Lock()
+        self._order = itertools.count()
+        self._waiting: list[tuple[datetime, int, Record]] = []
+        self._taken: list[Record] = []
+
+    def put(self, record: Record, due: datetime) -> None:
+        """Add a record.
+
+        :param record: a report or a reply
+        :param due: when it can be read from
+        """
+        with self._lock:
+            heapq.heappush(self._waiting, (due, next(self._order), record))
+
+    def take(self, most: int) -> list[Record]:
+        """Take records out, oldest first. There is no way to put them back.
+
+        :param most: the page size
+        """
+        page: list[Record] = []
+        with self._lock:
+            present = clock.now()
+            while self._waiting and len(page) < most and self._waiting[0][0] <= present:
+                page.append(heapq.heappop(self._waiting)[2])
+            self._taken.extend(page)
+        return page
+
+    def taken(self) -> list[Record]:
+        """Return every record that was ever taken out, whether or not its answer arrived."""
+        with self._lock:
+            return list(self._taken)
+
+    def __len__(self) -> int:
+        """Return how many records wait, due or not."""
+        return len(self._waiting)
