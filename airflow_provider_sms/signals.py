@@ -1,0 +1,99 @@
+"""
+Hold signals back while something runs that must not be torn in the middle.
+
+Between reading a vendor's queue and committing the raw bytes, an exception from nowhere would lose the
+only copy. Airflow raises its ``execution_timeout`` from SIGALRM at any point of the program, an
+interrupt raises from SIGINT, and SIGTERM may be anybody's handler.
+
+The signals are caught by handlers that only take note. Blocking them (``pthread_sigmask``) would not
+do: the mask is one thread's, a signal to the process may reach any other, and Python then runs the
+handler in the main thread all the same. A handler that returns does not disturb what is going on
+either: Python resumes the system call it interrupted, with what is left of its time-out (PEP 475).
+"""
+
+from __future__ import annotations
+
+import inspect
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HELD = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
+
+
+@contextmanager
+def held_signals() -> Iterator[None]:
+    """
+    Hold back SIGTERM, SIGINT and SIGALRM while the block runs, then deliver them.
+
+    Each that came is delivered once, in the order of arrival, to the handler that was there before.
+    **The caller bounds the block**, by a deadline: Airflow sends SIGKILL 5 seconds after SIGTERM, so all
+    that should survive a stop has to end within 4.
+
+    If the block raises, its exception goes on, and an ordinary one out of a handler becomes a note on it.
+    What is made to stop a program (KeyboardInterrupt, SystemExit, Airflow's time-out: none of them an
+    ``Exception``) goes first, with the block's exception as its context. Swallowed by whoever handles the
+    block's, it would leave a task running that was told to stop.
+
+    Outside of the main thread this does nothing, as handlers run in the main thread only. A signal that
+    is ignored stays so; one whose handler is not Python's (``signal.getsignal`` gives ``None``) could not
+    be put back and is left alone. Blocks may be nested: what the inner one held, the outer one holds on.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before: dict[signal.Signals, Any] = {}
+    arrived: list[int] = []
+
+    def note(signum: int, frame: object) -> None:
+        del frame
+        if signum not in arrived:
+            arrived.append(signum)
+
+    try:
+        for signum in HELD:
+            handler = signal.getsignal(signum)
+            if handler is not None and handler is not signal.SIG_IGN:
+                before[signum] = handler
+                signal.signal(signum, note)
+        yield
+    except BaseException as error:
+        try:
+            _release(before, arrived)
+        except Exception as late:  # noqa: BLE001 - see above: the block's own goes first
+            error.add_note(f"A signal that was held back meanwhile raised {type(late).__name__}.")
+        raise
+    else:
+        _release(before, arrived)
+
+
+def _release(before: dict[signal.Signals, Any], arrived: list[int]) -> None:
+    """Put all handlers back, then deliver; the first exception of a handler is raised when all is done."""
+    raised: list[BaseException] = []
+    waiting = list(before.items())
+    while waiting:
+        # A handler that is back may fire and raise at once; the others must go back nevertheless.
+        try:
+            signal.signal(*waiting[-1])
+            waiting.pop()
+        except BaseException as error:  # noqa: BLE001 - raised below
+            raised.append(error)
+    for signum in arrived:
+        try:
+            _deliver(signum, before[signal.Signals(signum)])
+        except BaseException as error:  # noqa: BLE001 - raised below
+            raised.append(error)
+    if raised:
+        raise raised[0]
+
+
+def _deliver(signum: int, handler: Any) -> None:
+    if callable(handler):
+        # Called rather than raised anew: Python runs raised signals in the order of their numbers.
+        handler(signum, inspect.currentframe())
+    else:
+        signal.raise_signal(signum)
