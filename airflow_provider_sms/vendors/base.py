@@ -11,6 +11,7 @@ body: it returns the complete records, says that the page is not whole, and neve
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, NoReturn
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
     from airflow_provider_sms.records import Balance, Page, Pushed, Receipt, Reply, Report, Submission
     from airflow_provider_sms.wire import Endpoint, SoapCall, WireRequest, WireResponse
+
+
+_OK = 200
+_SHOWABLE_CODE = re.compile(r"-?[0-9]{1,4}")
 
 
 class Operation(StrEnum):
@@ -205,8 +210,9 @@ class Vendor:
         if not self.supports(operation):
             can = ", ".join(self.operations)
             msg = (
-                f"connection {conn_id!r}: {self.title} ({self.name}) documents no operation {operation.value!r}; "
-                f"nothing was sent or read. It can do: {can}. Use a connection of another vendor for this."
+                f"connection {conn_id!r}: {self.title} ({self.name}) documents no operation "
+                f"{operation.value!r}; nothing was sent or read. It can do: {can}. "
+                "Use a connection of another vendor for this."
             )
             raise errors.NotSupported(msg)
 
@@ -371,20 +377,63 @@ class Vendor:
         :param words: forbidden words that the vendor named.
         :raises WireFormatError: when the table has no such code: what it means is not known.
         """
+        # The documents print some codes with an en dash; the wire has a minus, mostly.
+        code = code.replace("\u2013", "-")
         known = self.codes[operation].get(code)
         if known is None or known.error is None:
-            msg = (
-                f"connection {account.conn_id!r}: {self.name} answered {operation.value!r} with "
-                f"code {code[:20]!r}, which its document does not list"
-            )
-            raise errors.WireFormatError(msg)
-        said = f"connection {account.conn_id!r}: {self.name} refused {operation.value!r} with code {code}: {known.meaning}"
+            # Something longer than a code may be a number or a text that the vendor echoes.
+            shown = f"code {code!r}" if _SHOWABLE_CODE.fullmatch(code) else "a code"
+            raise self.broken(operation, account, f"{shown}, which its document does not list")
+        said = (
+            f"connection {account.conn_id!r}: {self.name} refused {operation.value!r} "
+            f"with code {code}: {known.meaning}"
+        )
         if remark:
             said += f" ({remark})"
         message = f"{said}. {known.advice}".rstrip(" .") + "."
         if issubclass(known.error, errors.ContentRejected):
             raise known.error(message, code, words)
         raise known.error(message, code)
+
+    def broken(self, operation: Operation, account: Account, what: str) -> errors.WireFormatError:
+        """
+        Make the error of an answer that is not the vendor's format.
+
+        :param what: what came in place of what; never any of it.
+        """
+        msg = f"connection {account.conn_id!r}: {self.name} answered {operation.value!r} with {what}"
+        return errors.WireFormatError(msg)
+
+    def answer_text(
+        self, operation: Operation, account: Account, response: WireResponse, *, whole: bool = True
+    ) -> str:
+        """
+        Decode the text of an answer.
+
+        :param whole: refuse an answer that did not arrive whole: a cut ``-10`` reads as ``-1``.
+        :raises WireFormatError: when the web server answered in place of the vendor, or a part is missing.
+        """
+        if response.status != _OK:
+            raise self.broken(operation, account, f"HTTP status {response.status} and no answer of its own")
+        if whole and not response.complete:
+            raise self.broken(operation, account, "a part of its answer; the rest was cut off")
+        return text.decode(response.body, account.charset)
+
+    def form(self, account: Account, fields: Mapping[str, str]) -> str:
+        """
+        Make a query string or form body in the account's charset.
+
+        :raises PreflightError: when a value does not fit in the charset, naming the field, not the value.
+        """
+        try:
+            return text.form(dict(fields), account.charset)
+        except UnicodeEncodeError:
+            misfits = [name for name, value in fields.items() if text.unencodable(value, account.charset)]
+        problem = (
+            f"the vendor's charset ({account.charset}) cannot hold all characters of {', '.join(misfits)}: "
+            "replace them, or set the connection's extra field 'encoding' if the vendor takes another charset"
+        )
+        raise errors.PreflightError([problem], f"connection {account.conn_id!r}")
 
     def local_time(self, account: Account, moment: datetime | None, layout: str) -> str:
         """Write a moment in the vendor's zone; nothing for ``None``, which means "at once"."""
