@@ -1,0 +1,101 @@
+"""Events that smsadmin pushes: form fields in GB2312, in the body or in the query (§9, §10)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
+
+from airflow_provider_sms import text
+from airflow_provider_sms.records import Pushed
+from airflow_provider_sms.vendors.smsadmin_queues import NUMBER, reply_of, report_of
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+_MOBILE = re.compile(NUMBER)
+_TIME = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2} [0-9]{1,2}:[0-9]{2}:[0-9]{2}|")
+_WORD = re.compile(r"[0-9A-Za-z:_.-]{1,32}")
+_CLASSES = {
+    "mo": ("Message", "RevertTime"),  # §9
+    "rpt": ("Report", "ReportTime"),  # §10
+}
+_NAMES = {
+    name.lower(): name for name in ("Class", "SmsName", "Mobile", "LinkId", *_CLASSES["mo"], *_CLASSES["rpt"])
+}
+
+
+class NoEventError(ValueError):
+    """The fields are no event; the text says which field, and holds no value."""
+
+
+def read_event(query: str, body: bytes, charset: str, zone: ZoneInfo) -> Pushed:
+    """
+    Read one event.
+
+    :param query: raw query string; bytes above 127 that are not escaped stand in it as Latin-1.
+    :raises NoEventError: when a field is missing, given twice, or not what the document says.
+    """
+    fields = _fields(query, body, charset)
+    names = _CLASSES.get(_given(fields, "Class").strip().lower())
+    if names is None:
+        msg = "field 'Class' is neither 'mo' nor 'rpt'"
+        raise NoEventError(msg)
+    value_name, time_name = names
+    account = _given(fields, "SmsName").strip()
+    mobile = _given(fields, "Mobile").strip()
+    linkid = _given(fields, "LinkId").strip()
+    value = _given(fields, value_name)
+    time = _given(fields, time_name).strip()
+    misfits = {
+        "SmsName": not account,
+        "Mobile": not _MOBILE.fullmatch(mobile),
+        "Report": value_name == "Report" and not _WORD.fullmatch(value.strip()),
+        # Whoever answers 200 has taken the only copy: a content that cannot be read stays bytes.
+        "Message": value_name == "Message" and "\ufffd" in value,
+        time_name: not _TIME.fullmatch(time),
+    }
+    for name, misfit in misfits.items():
+        if misfit:
+            msg = f"field {name!r} does not hold what belongs there"
+            raise NoEventError(msg)
+    try:
+        if value_name == "Report":
+            return Pushed(account, report_of((mobile, time, linkid, value.strip(), ""), zone))
+        return Pushed(account, reply_of((mobile, time, linkid, value, ""), zone, None))
+    except ValueError:
+        msg = f"field {time_name!r} holds no time"
+        raise NoEventError(msg) from None
+
+
+def _given(fields: dict[str, str], name: str) -> str:
+    if name not in fields:
+        msg = f"field {name!r} is missing"
+        raise NoEventError(msg)
+    return fields[name]
+
+
+def _fields(query: str, body: bytes, charset: str) -> dict[str, str]:
+    try:
+        raw_query = query.encode("latin-1")
+    except UnicodeEncodeError:
+        msg = "the query holds characters that are no bytes"
+        raise NoEventError(msg) from None
+    fields: dict[str, str] = {}
+    # The text says POST, the example is a query (§9): one event may come either way, or half and half.
+    for raw in (raw_query, body):
+        # No second byte of a GB character is a "&", "=", "+" or "%": splitting bytes is safe.
+        for pair in raw.strip().split(b"&"):
+            raw_name, _, raw_value = pair.partition(b"=")
+            name = _NAMES.get(_unescaped(raw_name, charset).strip().lower())
+            if name is None:
+                continue
+            value = _unescaped(raw_value, charset)
+            if fields.setdefault(name, value) != value:
+                msg = f"field {name!r} is given twice"
+                raise NoEventError(msg)
+    return fields
+
+
+def _unescaped(raw: bytes, charset: str) -> str:
+    return text.decode(unquote_to_bytes(raw.replace(b"+", b" ")), charset)
