@@ -1,7 +1,7 @@
 """A local gateway that speaks the protocols of all four vendors, with faults.
 
-It stands alone: nothing here is imported from the rest of the package, so that what it expects of a client is a
-second reading of the vendors' documents and not the client's own.
+It stands alone: nothing here is imported from the rest of the package, so that what it expects of a
+client is a second reading of the vendors' documents and not the client's own.
 """
 
 from __future__ import annotations

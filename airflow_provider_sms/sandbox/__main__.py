@@ -7,10 +7,13 @@ import logging
 import shlex
 import sys
 import threading
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from airflow_provider_sms.sandbox.accounts import VENDORS
 from airflow_provider_sms.sandbox.gateway import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _FOREVER = threading.Event()
 
@@ -33,15 +36,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             seed=options.seed,
         )
     except OSError as error:
-        print(f"cannot serve at {options.host}:{options.port}: {error.strerror}", file=sys.stderr)
+        sys.stderr.write(f"cannot serve at {options.host}:{options.port}: {error.strerror}\n")
         return 1
     with sandbox:
-        for line in describe(sandbox, connections_only=options.connections):
-            print(line, flush=True)
+        sys.stdout.write("\n".join(describe(sandbox, connections_only=options.connections)) + "\n")
+        sys.stdout.flush()
         try:
             _FOREVER.wait()
         except KeyboardInterrupt:
-            print()
+            sys.stdout.write("\n")
     return 0
 
 
@@ -57,7 +60,10 @@ def describe(sandbox: Sandbox, *, connections_only: bool = False) -> list[str]:
     ]
     if connections_only:
         return exports
-    return [f"# Four SMS vendors at {sandbox.url}, control at {sandbox.url}/_sandbox/state, end with Ctrl-C", *exports]
+    return [
+        f"# Four SMS vendors at {sandbox.url}, control at {sandbox.url}/_sandbox/state, end with Ctrl-C",
+        *exports,
+    ]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,10 +77,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--failure-share", type=float, default=0.05, help="share of failed messages (0.05)")
     parser.add_argument("--reply-share", type=float, default=0.02, help="share of numbers that answer (0.02)")
     parser.add_argument(
-        "--smsadmin-interval", type=float, default=0.0, help="refuse smsadmin reads faster than this many seconds (0)"
+        "--smsadmin-interval",
+        type=float,
+        default=0.0,
+        help="refuse smsadmin reads faster than this many seconds (0)",
     )
     parser.add_argument("--seed", type=int, default=0, help="changes which numbers fail and answer (0)")
-    parser.add_argument("--connections", action="store_true", help="print the four export lines and no others first")
+    parser.add_argument(
+        "--connections", action="store_true", help="print the four export lines and no others first"
+    )
     return parser
 
 

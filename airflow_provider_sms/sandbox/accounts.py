@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from airflow_provider_sms.sandbox.settings import Settings
+if TYPE_CHECKING:
+    from airflow_provider_sms.sandbox.settings import Settings
 
 VENDORS: Final = ("beidoutong", "wavecom", "linkws", "smsadmin")
 

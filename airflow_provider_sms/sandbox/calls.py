@@ -5,8 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _REMEMBERED = 100_000
 
@@ -21,7 +25,9 @@ class CallLog:
         """Start with no calls."""
         self._lock = threading.Lock()
         self._counts: defaultdict[tuple[str, str], int] = defaultdict(int)
-        self._times: defaultdict[tuple[str, str], deque[float]] = defaultdict(lambda: deque(maxlen=_REMEMBERED))
+        self._times: defaultdict[tuple[str, str], deque[float]] = defaultdict(
+            lambda: deque(maxlen=_REMEMBERED)
+        )
         self._in_flight: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._most_in_flight: defaultdict[tuple[str, str], int] = defaultdict(int)
 
@@ -80,7 +86,7 @@ class CallLog:
         :param operation: which operation
         """
         times = self.times(vendor, operation)
-        return [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+        return [later - earlier for earlier, later in pairwise(times)]
 
     def most_in_flight(self, vendor: str, operation: str) -> int:
         """Return the largest number of such calls that were in flight at one moment.

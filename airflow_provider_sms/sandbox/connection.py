@@ -6,14 +6,16 @@ import contextlib
 import select
 import socket
 import struct
-import threading
 import time
-from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from airflow_provider_sms.sandbox.faults import Framing
-from airflow_provider_sms.sandbox.wire import Answer
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator
+
+    from airflow_provider_sms.sandbox.faults import Framing
+    from airflow_provider_sms.sandbox.wire import Answer
 
 _LINGER_ZERO: Final = struct.pack("ii", 1, 0)
 _PIECE: Final = 256 * 1024
@@ -69,7 +71,9 @@ class ClientConnection:
         else:
             self.end()
 
-    def send_slowly(self, answer: Answer, chunk: int, seconds: float, framing: Framing, *, headers: bool) -> None:
+    def send_slowly(
+        self, answer: Answer, chunk: int, seconds: float, framing: Framing, *, headers: bool
+    ) -> None:
         """Write a whole answer a few bytes at a time.
 
         :param answer: what to write
@@ -80,8 +84,8 @@ class ClientConnection:
         """
         head = self.head(answer, framing)
         pieces = [*_split(head, chunk)] if headers else [head]
-        for piece in _split(answer.body, chunk):
-            pieces.append(_chunk(piece) if framing == "chunked" else piece)
+        body = _split(answer.body, chunk)
+        pieces.extend(map(_chunk, body) if framing == "chunked" else body)
         if framing == "chunked":
             pieces.append(b"0\r\n\r\n")
         for piece in pieces:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_sms.sandbox.accounts import Account
+if TYPE_CHECKING:
+    from airflow_provider_sms.sandbox.accounts import Account
 
 SIGNATURE = "【演示】"
 

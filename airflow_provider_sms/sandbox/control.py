@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
@@ -11,11 +10,13 @@ from urllib.parse import parse_qs
 from airflow_provider_sms.sandbox.accounts import VENDORS
 from airflow_provider_sms.sandbox.faults import Fault
 from airflow_provider_sms.sandbox.masking import masked
-from airflow_provider_sms.sandbox.messages import Message
 from airflow_provider_sms.sandbox.wire import Answer, Request
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_provider_sms.sandbox.gateway import Sandbox
+    from airflow_provider_sms.sandbox.messages import Message
 
 _PREFIX: Final = "/_sandbox"
 _MOST_MESSAGES: Final = 200
@@ -66,8 +67,7 @@ def state(sandbox: Sandbox, request: Request) -> dict[str, Any]:
         "url": sandbox.url,
         "vendors": {vendor: _vendor_state(sandbox, vendor) for vendor in VENDORS},
         "faults": {
-            "pending": [{"kind": f.kind, "vendor": f.vendor, "operation": f.operation, "after": f.after, "times": f.times}
-                        for f in sandbox.faults.pending()],
+            "pending": [_fault_state(fault) for fault in sandbox.faults.pending()],
             "met": sandbox.faults.met(),
         },
         "accepted_more_than_once": [
@@ -75,9 +75,15 @@ def state(sandbox: Sandbox, request: Request) -> dict[str, Any]:
             for (vendor, mobile, _), times in sandbox.accepted_more_than_once().items()
         ],
         "messages": [
-            _message_state(message, full=full) for vendor in VENDORS for message in sandbox.messages(vendor, limit)
+            _message_state(message, full=full)
+            for vendor in VENDORS
+            for message in sandbox.messages(vendor, limit)
         ],
-    }  # fmt: skip
+    }
+
+
+def _fault_state(fault: Fault) -> dict[str, Any]:
+    return {name: getattr(fault, name) for name in ("kind", "vendor", "operation", "after", "times")}
 
 
 def _vendor_state(sandbox: Sandbox, vendor: str) -> dict[str, Any]:
@@ -133,12 +139,16 @@ def _clear_faults(sandbox: Sandbox, request: Request) -> dict[str, Any]:
 
 def _add_reports(sandbox: Sandbox, request: Request) -> dict[str, Any]:
     fields = _mapping(_body(request))
-    return {"queued": len(sandbox.queue_reports(fields["vendor"], fields.get("records", fields.get("count", 1))))}
+    return {
+        "queued": len(sandbox.queue_reports(fields["vendor"], fields.get("records", fields.get("count", 1))))
+    }
 
 
 def _add_replies(sandbox: Sandbox, request: Request) -> dict[str, Any]:
     fields = _mapping(_body(request))
-    return {"queued": len(sandbox.queue_replies(fields["vendor"], fields.get("records", fields.get("count", 1))))}
+    return {
+        "queued": len(sandbox.queue_replies(fields["vendor"], fields.get("records", fields.get("count", 1))))
+    }
 
 
 def _change_account(sandbox: Sandbox, request: Request) -> dict[str, Any]:
@@ -157,7 +167,9 @@ def _push(sandbox: Sandbox, request: Request) -> dict[str, Any]:
     fields = _mapping(_body(request))
     record = _mapping(fields.get("record", {}))
     make = sandbox.make_reply if fields.get("class") == "mo" else sandbox.make_report
-    return {"status": sandbox.push(fields["url"], make("smsadmin", record), in_query=bool(fields.get("in_query")))}
+    return {
+        "status": sandbox.push(fields["url"], make("smsadmin", record), in_query=bool(fields.get("in_query")))
+    }
 
 
 def _reset(sandbox: Sandbox, request: Request) -> dict[str, Any]:
@@ -178,14 +190,14 @@ _ACTIONS: Final[dict[tuple[str, str], Callable[[Any, Request], dict[str, Any]]]]
 }
 
 
-def _body(request: Request) -> Any:  # noqa: ANN401 - any JSON
+def _body(request: Request) -> Any:
     try:
         return json.loads(request.body or b"{}")
     except ValueError:
         raise ControlError("the body is no JSON") from None
 
 
-def _mapping(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
+def _mapping(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ControlError("a JSON object is wanted here")
     return dict(value)

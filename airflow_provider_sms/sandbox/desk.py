@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
-from airflow_provider_sms.sandbox.accounts import Account
-from airflow_provider_sms.sandbox.exchange import Exchange
-from airflow_provider_sms.sandbox.settings import Settings
-from airflow_provider_sms.sandbox.wire import Answer, Request
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from airflow_provider_sms.sandbox.accounts import Account
+    from airflow_provider_sms.sandbox.exchange import Exchange
+    from airflow_provider_sms.sandbox.settings import Settings
+    from airflow_provider_sms.sandbox.wire import Answer, Request
 
 Operation = Literal["send", "send_template", "balance", "words", "reports", "replies", "wsdl", "unreadable"]
 
@@ -96,6 +98,17 @@ class Desk(ABC):
 
         :param call: a send; anything else has none
         """
+
+
+Code = TypeVar("Code")
+
+
+def first_failed(checks: Iterable[tuple[bool, Code]]) -> Code | None:
+    """Return the code of the first check that failed, or None if all passed; later checks are not made.
+
+    :param checks: whether each failed, and the code it is refused with
+    """
+    return next((code for failed, code in checks if failed), None)
 
 
 def is_mobile(number: str) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, get_args
+from typing import TYPE_CHECKING, Final, get_args
 
 from airflow_provider_sms.sandbox import clock
-from airflow_provider_sms.sandbox.exchange import Exchange
 from airflow_provider_sms.sandbox.queues import Reply, Report, Status
+
+if TYPE_CHECKING:
+    from airflow_provider_sms.sandbox.exchange import Exchange
 
 _FIRST_NUMBER: Final = 13_800_000_000
 _REPLY_FIELDS: Final = ("mobile", "content", "extno", "message_id", "time")
@@ -30,7 +32,9 @@ def queue_reports(exchange: Exchange, records: int | Sequence[Mapping[str, str]]
     return reports
 
 
-def queue_replies(exchange: Exchange, records: int | Sequence[Mapping[str, str] | Sequence[str]]) -> list[Reply]:
+def queue_replies(
+    exchange: Exchange, records: int | Sequence[Mapping[str, str] | Sequence[str]]
+) -> list[Reply]:
     """Put replies into the queue, due now, and return them.
 
     :param exchange: the vendor's
@@ -38,7 +42,9 @@ def queue_replies(exchange: Exchange, records: int | Sequence[Mapping[str, str] 
     :raises ValueError: if the vendor has no queues, or a field is unknown
     """
     _check_queues(exchange)
-    given: Sequence[Mapping[str, str] | Sequence[str]] = [{}] * records if isinstance(records, int) else records
+    given: Sequence[Mapping[str, str] | Sequence[str]] = (
+        [{}] * records if isinstance(records, int) else records
+    )
     replies = [make_reply(exchange, fields, index) for index, fields in enumerate(given)]
     present = clock.now()
     for reply in replies:

@@ -6,12 +6,15 @@ import hashlib
 import itertools
 import threading
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from airflow_provider_sms.sandbox import clock
-from airflow_provider_sms.sandbox.accounts import Account
 from airflow_provider_sms.sandbox.messages import Message, MessageLog, Submission
 from airflow_provider_sms.sandbox.queues import ReadOnceQueue, Reply, Report, Status
-from airflow_provider_sms.sandbox.settings import Settings
+
+if TYPE_CHECKING:
+    from airflow_provider_sms.sandbox.accounts import Account
+    from airflow_provider_sms.sandbox.settings import Settings
 
 _FAILURES = ("UNDELIV", "DTBLACK", "EXPIRED", "REJECTD", "MK:0001")
 _FIRST_ID = 6_408_650
@@ -101,7 +104,12 @@ class Exchange:
         texts = self.settings.reply_texts
         content = texts[int(self._chance(message, "text") * len(texts))]
         return Reply(
-            message.mobile, content, self.next_reply_id(), message.message_id, self._extno(message), clock.dashed(due)
+            message.mobile,
+            content,
+            self.next_reply_id(),
+            message.message_id,
+            self._extno(message),
+            clock.dashed(due),
         )
 
     def _extno(self, message: Message) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, get_args
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 Kind = Literal[
-    "refuse", "reset_before", "reset_after", "cut", "slow", "drip", "close", "status", "busy", "garbage", "html",
-    "empty", "redirect", "wrong_count", "wrong_charset", "huge", "endless",
+    "refuse", "reset_before", "reset_after", "cut", "slow", "drip", "close", "status", "busy", "garbage",
+    "html", "empty", "redirect", "wrong_count", "wrong_charset", "huge", "endless",
 ]  # fmt: skip
 Framing = Literal["length", "chunked", "close"]
 
@@ -24,17 +26,17 @@ class Fault:
 
     ``refuse`` closes the listening socket for ``seconds``: at once, or after ``after`` matching requests.
     ``reset_before`` and ``reset_after`` send a TCP reset before the request is processed, or after it was
-    accepted, with no byte of an answer. ``cut`` ends the connection ``at`` bytes into the body. ``slow`` waits
-    ``seconds`` between accepting and answering, ``drip`` writes ``chunk`` bytes at a time. ``close`` answers in full
-    and then closes a connection the client believes to be kept alive. ``status``, ``busy``, ``garbage``, ``html``,
-    ``empty``, ``redirect``, ``huge`` and ``endless`` answer something else; ``wrong_count`` and ``wrong_charset``
-    spoil the right answer.
+    accepted, with no byte of an answer. ``cut`` ends the connection ``at`` bytes into the body. ``slow``
+    waits ``seconds`` between accepting and answering, ``drip`` writes ``chunk`` bytes at a time.
+    ``close`` answers in full and then closes a connection the client believes to be kept alive.
+    ``status``, ``busy``, ``garbage``, ``html``, ``empty``, ``redirect``, ``huge`` and ``endless`` answer
+    something else; ``wrong_count`` and ``wrong_charset`` spoil the right answer.
 
     :param kind: what goes wrong
     :param operation: only these operations; None is every one but fetching a WSDL
     :param vendor: only this vendor; None is every one
     :param after: matching requests that pass unharmed first
-    :param times: how often; None is for ever
+    :param times: how often; None is for ever; a ``refuse`` happens once
     :param accepted: whether the request is processed all the same (a message sent, records taken out of their
         queue); None is the kind's own: yes for ``reset_after`` ``cut`` ``slow`` ``drip`` ``close``
         ``wrong_count`` ``wrong_charset``, no for the others
@@ -203,7 +205,7 @@ class Faults:
                 continue
             if entry.pass_first > 0:
                 entry.pass_first -= 1
-                # A refused request never gets here, so a refusal falls due with the last request it lets pass.
+                # A refused request never gets here: a refusal falls due with the last one it lets pass.
                 if entry.fault.kind != "refuse" or entry.pass_first > 0:
                     continue
             elif chosen is not None:
@@ -221,7 +223,10 @@ class Faults:
 
     def _drawn(self, vendor: str, operation: str) -> Fault | None:
         for entry in self._random:
-            if _meant(entry.vendor, entry.operation, vendor, operation) and entry.source.random() < entry.share:
+            if (
+                _meant(entry.vendor, entry.operation, vendor, operation)
+                and entry.source.random() < entry.share
+            ):
                 return entry.source.choice(entry.kinds)
         return None
 

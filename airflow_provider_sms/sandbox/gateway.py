@@ -7,31 +7,34 @@ import json
 import logging
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from airflow_provider_sms.sandbox import control, enqueueing
 from airflow_provider_sms.sandbox.accounts import VENDORS, Account, open_account
 from airflow_provider_sms.sandbox.beidoutong import BeidoutongDesk
 from airflow_provider_sms.sandbox.calls import CallLog
-from airflow_provider_sms.sandbox.connection import ClientConnection
 from airflow_provider_sms.sandbox.connections import connection_of
-from airflow_provider_sms.sandbox.desk import Call, Desk
 from airflow_provider_sms.sandbox.exchange import Exchange
 from airflow_provider_sms.sandbox.faults import Faults
 from airflow_provider_sms.sandbox.linkws import LinkwsDesk
 from airflow_provider_sms.sandbox.masking import masked_few
-from airflow_provider_sms.sandbox.messages import Message
 from airflow_provider_sms.sandbox.playing import play
 from airflow_provider_sms.sandbox.push import push as push_event
-from airflow_provider_sms.sandbox.queues import Reply, Report
 from airflow_provider_sms.sandbox.server import Listener
 from airflow_provider_sms.sandbox.settings import Settings
 from airflow_provider_sms.sandbox.smsadmin import SmsAdminDesk
 from airflow_provider_sms.sandbox.wavecom import WavecomDesk
 from airflow_provider_sms.sandbox.wire import Answer, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from types import TracebackType
+
+    from airflow_provider_sms.sandbox.connection import ClientConnection
+    from airflow_provider_sms.sandbox.desk import Call, Desk
+    from airflow_provider_sms.sandbox.messages import Message
+    from airflow_provider_sms.sandbox.queues import Reply, Report
 
 _DESKS: tuple[type[Desk], ...] = (BeidoutongDesk, WavecomDesk, LinkwsDesk, SmsAdminDesk)
 _LOG = logging.getLogger("airflow_provider_sms.sandbox")
@@ -45,8 +48,8 @@ class Sandbox:
     :param port: port to serve at; 0 takes a free one
     :param host: address to bind; anything but loopback lets others in
     :param settings: what the keywords below start from
-    :param changes: any field of :class:`~airflow_provider_sms.sandbox.settings.Settings`, e.g. ``report_delay=0``,
-        ``failure_share=0.1``, ``reply_share=0.0``
+    :param changes: any field of :class:`~airflow_provider_sms.sandbox.settings.Settings`, e.g.
+        ``report_delay=0``, ``failure_share=0.1``, ``reply_share=0.0``
     """
 
     def __init__(
@@ -55,7 +58,7 @@ class Sandbox:
         *,
         host: str = "127.0.0.1",
         settings: Settings | None = None,
-        **changes: Any,  # noqa: ANN401 - the fields of Settings, checked by replace()
+        **changes: Any,
     ) -> None:
         """Bind the port; :meth:`start` serves."""
         self.settings = replace(settings or Settings(), **changes)
@@ -81,7 +84,7 @@ class Sandbox:
         """``http://host:port``, without a slash at the end."""
         return f"http://{self.host}:{self.port}"
 
-    def start(self) -> Sandbox:
+    def start(self) -> Self:
         """Begin to serve, and return itself."""
         self._listener.start()
         return self
@@ -90,7 +93,7 @@ class Sandbox:
         """Stop serving and drop every connection."""
         self._listener.stop()
 
-    def __enter__(self) -> Sandbox:
+    def __enter__(self) -> Self:
         """Begin to serve."""
         return self.start()
 
@@ -104,7 +107,9 @@ class Sandbox:
         """Forget every message, record, call and fault, and open fresh accounts."""
         self.faults.clear()
         self.calls.clear()
-        self._exchanges = {vendor: Exchange(open_account(vendor, self.settings), self.settings) for vendor in VENDORS}
+        self._exchanges = {
+            vendor: Exchange(open_account(vendor, self.settings), self.settings) for vendor in VENDORS
+        }
         self._desks = [desk(self._exchanges[desk.vendor]) for desk in _DESKS]
 
     def account(self, vendor: str) -> Account:
@@ -114,7 +119,7 @@ class Sandbox:
         """
         return self._exchange(vendor).account
 
-    def connection(self, vendor: str, **extra: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
+    def connection(self, vendor: str, **extra: Any) -> dict[str, Any]:
         """Return keyword arguments for ``airflow.models.Connection``, ``conn_id`` aside.
 
         :param vendor: whose connection
@@ -122,7 +127,7 @@ class Sandbox:
         """
         return connection_of(self.account(vendor), self.host, self.port, extra)
 
-    def connection_json(self, vendor: str, **extra: Any) -> str:  # noqa: ANN401 - any JSON
+    def connection_json(self, vendor: str, **extra: Any) -> str:
         """Return a value for ``AIRFLOW_CONN_...``.
 
         :param vendor: whose connection
@@ -146,8 +151,8 @@ class Sandbox:
         """Put replies into a vendor's queue, due now, and return them.
 
         :param vendor: whose queue
-        :param records: how many to make up; or ``(mobile, content[, extno[, message_id[, time]]])``, or mappings
-            with those names, each
+        :param records: how many to make up; or ``(mobile, content[, extno[, message_id[, time]]])``, or
+            mappings with those names, each
         :raises ValueError: for linkws, which has no such queue
         """
         return enqueueing.queue_replies(self._exchange(vendor), records)

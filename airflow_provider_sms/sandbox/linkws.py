@@ -5,13 +5,19 @@ from __future__ import annotations
 import re
 import threading
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from airflow_provider_sms.sandbox import clock, soap
-from airflow_provider_sms.sandbox.desk import Call, Desk, Operation, is_mobile
-from airflow_provider_sms.sandbox.exchange import Exchange
+from airflow_provider_sms.sandbox.desk import Call, Desk, Operation, first_failed, is_mobile
 from airflow_provider_sms.sandbox.messages import Submission
+from airflow_provider_sms.sandbox.soap_desk import soap_call
 from airflow_provider_sms.sandbox.wire import GB, Answer, Request, read_form, text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from airflow_provider_sms.sandbox.exchange import Exchange
 
 _PAGE: Final = re.compile(r"/sdk2/(?:(intlsend|getbalance)\.aspx|linkws\.asmx(?:/(\w+))?)/?$", re.IGNORECASE)
 _OPERATIONS: Final[dict[str, Operation]] = {
@@ -51,16 +57,7 @@ class LinkwsDesk(Desk):
             return Call(self.vendor, _OPERATIONS[name], f"{name}.aspx", request, _fields(request), "aspx")
         if operation is not None:
             return self._form_call(request, operation)
-        if request.method == "GET":
-            return Call(self.vendor, "wsdl", "wsdl", request, {})
-        try:
-            style, name, parameters = soap.read_call(request)
-        except soap.SoapError as error:
-            return Call(self.vendor, "unreadable", str(error), request, {}, soap.fault_style(request))
-        if name not in _OPERATIONS:
-            return Call(self.vendor, "unreadable", f"No such operation: {name}.", request, {}, style)
-        fields = {key.lower(): value for key, value in parameters.items()}
-        return Call(self.vendor, _OPERATIONS[name], name, request, fields, style)
+        return soap_call(self.vendor, _OPERATIONS, request)
 
     def _form_call(self, request: Request, operation: str) -> Call:
         name = _BY_LOWER_NAME.get(operation.lower())
@@ -77,7 +74,11 @@ class LinkwsDesk(Desk):
         if call.operation == "wsdl":
             return soap.wsdl_answer("linkws", call.request, self.settings.wsdl_address)
         if call.operation == "unreadable":
-            return soap.plain_fault(call.page) if call.style == "form" else soap.soap_fault(call.style, call.page)
+            return (
+                soap.plain_fault(call.page)
+                if call.style == "form"
+                else soap.soap_fault(call.style, call.page)
+            )
         code = self._send(call) if call.operation == "send" else self._balance(call)
         return self._wrapped(call, code)
 
@@ -98,60 +99,44 @@ class LinkwsDesk(Desk):
             return soap.form_answer("string" if call.operation == "balance" else "int", str(code))
         return soap.soap_answer(call.style, call.page, str(code))
 
-    def _login_refusal(self, call: Call) -> int | None:
-        account, password = self.account, call.get("pwd")
-        if call.get("corpid") != account.login:
-            return -1
-        if password.lower() != account.password_md5:
-            return -3
-        if account.ip_blacklisted:
-            return -100
-        if account.blacklisted:
-            return -102
-        return -103 if account.ip_unlisted else None
+    def _login_checks(self, call: Call) -> Iterator[tuple[bool, int]]:
+        account = self.account
+        yield call.get("corpid") != account.login, -1
+        yield call.get("pwd").lower() != account.password_md5, -3
+        yield account.ip_blacklisted, -100
+        yield account.blacklisted, -102
+        yield account.ip_unlisted, -103
 
-    def _send_refusal(self, call: Call) -> int | None:
+    def _send_checks(self, call: Call, due: datetime | None) -> Iterator[tuple[bool, int]]:
         content, cell = call.get("content"), call.get("cell")
-        if not call.get("corpid"):
-            return -20
-        if not call.get("pwd"):
-            return -21
-        if not _MD5.fullmatch(call.get("pwd")):
-            return -23
-        if (code := self._login_refusal(call)) is not None:
-            return code
-        if not self.numbers(call):
-            return -9
-        if not content:
-            return -22
-        if len(content) > _MOST_CHARACTERS:
-            return -8
-        if not _SIGNATURE.search(content):
-            return -7
-        if cell and not re.fullmatch(r"[0-9]+", cell):
-            return -2
-        return -12 if self.exchange.forbidden(content) else None
+        yield not call.get("corpid"), -20
+        yield not call.get("pwd"), -21
+        yield not _MD5.fullmatch(call.get("pwd")), -23
+        yield from self._login_checks(call)
+        # What becomes of numbers that are none is not said; a submit of nothing else has no numbers.
+        yield not any(map(is_mobile, self.numbers(call))), -9
+        yield not content, -22
+        yield len(content) > _MOST_CHARACTERS, -8
+        yield not _SIGNATURE.search(content), -7
+        yield due is None, -6
+        yield due is not None and due < clock.now().replace(microsecond=0), -10
+        yield bool(cell) and not re.fullmatch(r"[0-9]+", cell), -2
+        yield bool(self.exchange.forbidden(content)), -12
 
     def _send(self, call: Call) -> int:
-        code = self._send_refusal(call)
-        if code is not None:
-            return code
         send_time, present = call.get("sendtime"), clock.now()
         due = clock.read_fourteen(send_time) if send_time else present
-        if due is None:
-            return -6
-        if due < present.replace(microsecond=0):
-            return -10
+        code = first_failed(self._send_checks(call, due))
+        if code is not None:
+            return code
         numbers = [number for number in self.numbers(call) if is_mobile(number)]
-        if not numbers:
-            return -9
         batch = self.exchange.next_id()
         submission = Submission(
             page=call.page,
             raw=call.request.raw,
             texts=[(number, call.get("content")) for number in numbers],
             message_ids=[batch] * len(numbers),
-            due=due,
+            due=due or present,
             batch_id=batch,
             extno=call.get("cell"),
             send_time=send_time,
@@ -164,7 +149,7 @@ class LinkwsDesk(Desk):
             return -20
         if call.style != "aspx" and not call.get("pwd"):
             return -21
-        if (code := self._login_refusal(call)) is not None:
+        if (code := first_failed(self._login_checks(call))) is not None:
             return code
         with self._balance_lock:
             present = time.monotonic()

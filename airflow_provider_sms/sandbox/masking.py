@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+_SHORT = 10
+
 
 def masked(number: str) -> str:
     """Return ``138****5678`` for ``13812345678``; short numbers lose all but two digits.
 
     :param number: a phone number, or anything sent in its place
     """
-    if len(number) < 10:
+    if len(number) < _SHORT:
         return f"{number[:2]}****"
     return f"{number[:3]}****{number[-4:]}"
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime
-from decimal import Decimal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from decimal import Decimal
 
 _SINGLE = 70
 _JOINED = 67
@@ -123,7 +126,9 @@ class MessageLog:
         :param last: only this many of the newest
         """
         with self._lock:
-            return list(self._messages if last is None else self._messages[max(0, len(self._messages) - last) :])
+            return list(
+                self._messages if last is None else self._messages[max(0, len(self._messages) - last) :]
+            )
 
     def accepted_more_than_once(self) -> dict[tuple[str, str], int]:
         """Return how often each (number, text) was accepted, of those accepted more than once."""

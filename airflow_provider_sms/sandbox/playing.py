@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from airflow_provider_sms.sandbox.connection import ClientConnection
-from airflow_provider_sms.sandbox.desk import Call, Desk
-from airflow_provider_sms.sandbox.faults import Fault
 from airflow_provider_sms.sandbox.wire import GB, Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_sms.sandbox.connection import ClientConnection
+    from airflow_provider_sms.sandbox.desk import Call, Desk
+    from airflow_provider_sms.sandbox.faults import Fault
 
 _ACCEPTED: Final = ("reset_after", "cut", "slow", "drip", "close", "wrong_count", "wrong_charset")
 _GARBAGE: Final = 512
@@ -68,38 +72,61 @@ def _kept(at: float, body: bytes) -> int:
 
 
 def _replaced(desk: Desk, call: Call, fault: Fault, real: Answer) -> Answer:
-    if fault.kind == "status":
-        retry = () if fault.retry_after is None else (("Retry-After", str(fault.retry_after)),)
-        return Answer(_body(fault, f"Error {fault.status}"), status=fault.status, headers=retry)
     if fault.kind == "busy":
         return desk.busy(call)
-    if fault.kind == "garbage":
-        # The same bytes every time, so that what a parser did with them can be repeated.
-        noise = random.Random(0).randbytes(fault.size or _GARBAGE)  # noqa: S311
-        return replace(desk.busy(call), status=200, body=fault.body or noise)
-    if fault.kind == "html":
-        return Answer(_body(fault, "Service Unavailable"), content_type="text/html; charset=utf-8")
-    if fault.kind == "empty":
-        return replace(desk.busy(call), status=200, body=b"")
-    if fault.kind == "redirect":
-        return Answer(b"", status=302, headers=(("Location", _location(call, fault)),))
+    if fault.kind in _OTHERWISE:
+        return _OTHERWISE[fault.kind](call, fault)
+    if fault.kind in _BODIES:
+        # The vendor's own header, with a body that is none of its answers.
+        return replace(desk.busy(call), status=200, body=_BODIES[fault.kind](fault))
     if fault.kind == "wrong_charset":
         other = fault.charset or ("utf-8" if real.charset == GB else GB)
         return replace(real, body=real.body.decode(real.charset, "replace").encode(other, "replace"))
-    if fault.kind in ("huge", "endless"):
-        piece = fault.body or b"0|"
-        size = (fault.size or _HUGE) if fault.kind == "huge" else len(piece)
-        return replace(desk.busy(call), status=200, body=(piece * (size // len(piece) + 1))[:size])
     return real
 
 
-def _body(fault: Fault, title: str) -> bytes:
+def _status(call: Call, fault: Fault) -> Answer:
+    del call
+    retry = () if fault.retry_after is None else (("Retry-After", str(fault.retry_after)),)
+    return Answer(_page(fault, f"Error {fault.status}"), status=fault.status, headers=retry)
+
+
+def _html(call: Call, fault: Fault) -> Answer:
+    del call
+    return Answer(_page(fault, "Service Unavailable"), content_type="text/html; charset=utf-8")
+
+
+def _redirect(call: Call, fault: Fault) -> Answer:
+    location = fault.location
+    if location is None:
+        port = call.request.header("host").rpartition(":")[2]
+        query = f"?{call.request.query.decode('latin-1')}" if call.request.query else ""
+        location = f"http://localhost:{port}{call.request.path}{query}"
+    return Answer(b"", status=302, headers=(("Location", location),))
+
+
+def _garbage(fault: Fault) -> bytes:
+    # The same bytes every time, so that what a parser did with them can be repeated.
+    return fault.body or random.Random(0).randbytes(fault.size or _GARBAGE)  # noqa: S311
+
+
+def _huge(fault: Fault) -> bytes:
+    piece, size = fault.body or b"0|", fault.size or _HUGE
+    return (piece * (size // len(piece) + 1))[:size]
+
+
+def _page(fault: Fault, title: str) -> bytes:
     return _HTML.format(title=title).encode() if fault.body is None else fault.body
 
 
-def _location(call: Call, fault: Fault) -> str:
-    if fault.location is not None:
-        return fault.location
-    port = call.request.header("host").rpartition(":")[2]
-    query = f"?{call.request.query.decode('latin-1')}" if call.request.query else ""
-    return f"http://localhost:{port}{call.request.path}{query}"
+_OTHERWISE: Final[dict[str, Callable[[Call, Fault], Answer]]] = {
+    "status": _status,
+    "html": _html,
+    "redirect": _redirect,
+}
+_BODIES: Final[dict[str, Callable[[Fault], bytes]]] = {
+    "garbage": _garbage,
+    "empty": lambda _: b"",
+    "huge": _huge,
+    "endless": lambda fault: fault.body or b"0|",
+}

@@ -53,7 +53,10 @@ def push(url: str, event: Report | Reply, login: str, *, in_query: bool = False)
     connection = http.client.HTTPConnection(host, parts.port or 80, timeout=_TIMEOUT)
     try:
         connection.request(
-            "POST", target, b"" if in_query else fields.encode(), {"Content-Type": "application/x-www-form-urlencoded"}
+            "POST",
+            target,
+            b"" if in_query else fields.encode(),
+            {"Content-Type": "application/x-www-form-urlencoded"},
         )
         return connection.getresponse().status
     finally:

@@ -6,10 +6,12 @@ import heapq
 import itertools
 import threading
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from airflow_provider_sms.sandbox import clock
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 Status = Literal["delivered", "failed", "pending"]
 

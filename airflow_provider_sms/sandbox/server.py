@@ -51,8 +51,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer a GET."""
         self._answer()
 
-    do_POST = do_GET
-    do_DELETE = do_GET
+    do_POST = do_DELETE = do_GET  # noqa: N815 - the names http.server looks for
 
     def _answer(self) -> None:
         self.server.open_connections[self.connection] = True
@@ -95,7 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
             pass
         return bytes(body)
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as inherited
         """Print nothing: the request line holds passwords and numbers."""
 
 
@@ -128,6 +127,7 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Keep quiet about clients that went away, let everything else be seen."""
+        del request, client_address
         import sys
         import traceback
 
@@ -171,6 +171,10 @@ class Listener:
     def stop(self) -> None:
         """Stop serving and drop every connection."""
         self.stopping.set()
+        if not self._thread.is_alive():
+            # Waiting for a loop that never ran would last for ever.
+            self._server.server_close()
+            return
         with self._refusing:
             if not self._closed.is_set():
                 self._server.shutdown()
@@ -181,7 +185,10 @@ class Listener:
         """Refuse connections from now on, for so many seconds; idle connections are dropped.
 
         :param seconds: how long; a second call while refusing changes nothing
+        :raises RuntimeError: before the start
         """
+        if self._thread.ident is None:
+            raise RuntimeError("start the sandbox before it can refuse connections")
         with self._refusing:
             if self._closed.is_set() or self.stopping.is_set():
                 return
@@ -208,7 +215,9 @@ class Listener:
         self._server.server_close()
 
     def _bind(self, port: int) -> _Server:
-        return _Server((self.host, port), self._respond, self.stopping, self._idle_timeout, self._open_connections)
+        return _Server(
+            (self.host, port), self._respond, self.stopping, self._idle_timeout, self._open_connections
+        )
 
     def _drop_connections(self, *, idle_only: bool) -> None:
         for connection, at_work in list(self._open_connections.items()):

@@ -24,23 +24,27 @@ class Settings:
     :param balance: messages in the accounts of beidoutong, wavecom and linkws
     :param smsadmin_balance: money in the smsadmin account
     :param smsadmin_price: money per segment
-    :param smsadmin_max_chars: longest message, in characters (smsadmin §2, code 7; the document prints ``XX``)
+    :param smsadmin_max_chars: longest message, in characters (smsadmin §2, code 7; the document prints
+        ``XX``)
     :param smsadmin_max_numbers_get: numbers a GET submit may hold (smsadmin §2)
     :param smsadmin_max_numbers_post: numbers a POST submit, groups a ddt submit may hold (smsadmin §3, §4)
-    :param smsadmin_poll_interval: seconds between two reads of one queue (§7, §8 ask for 5); 0 lets every read
-        through, since the document names no refusal
-    :param smsadmin_layout: ``document`` answers as printed (``0 发送成功!``), ``seen`` as the service has been seen
-        to (``0发送成功!``, the balance on two lines)
+    :param smsadmin_poll_interval: seconds between two reads of one queue (§7, §8 ask for 5); 0 lets every
+        read through, since the document names no refusal
+    :param smsadmin_layout: ``document`` answers as printed (``0 发送成功!``), ``seen`` as the service has
+        been seen to (``0发送成功!``, the balance on two lines)
     :param smsadmin_subcode: the last field (子码) of reports and replies
-    :param smsadmin_refuses_repeated_linkid: the document forbids repeating a linkid but names no refusal, so by
-        default a repeat is accepted and sent again
+    :param smsadmin_refuses_repeated_linkid: the document forbids repeating a linkid but names no refusal,
+        so by default a repeat is accepted and sent again
     :param ddt_value0: whether ``{value0}`` is the number itself or the first value after it (smsadmin §4)
-    :param wavecom_ids: one SMSID per number (the text of §1.1.1), or one for the batch (the example of §1.1.2)
-    :param wavecom_reply_form: ``text`` is ``id;number;content``, ``example`` is ``id,number;content`` (§1.1.3)
+    :param wavecom_ids: one SMSID per number (the text of §1.1.1), or one for the batch (the example of
+        §1.1.2)
+    :param wavecom_reply_form: ``text`` is ``id;number;content``, ``example`` is ``id,number;content``
+        (§1.1.3)
     :param linkws_balance_interval: seconds between two balance queries (linkws, code -101)
     :param direct_reply_task_id: how beidoutong writes the TaskID of a reply to no message (§5.2)
     :param wsdl_address: service address printed in the WSDLs instead of the one they are served at
-    :param idle_timeout: seconds after which an idle kept-alive connection is closed by the sandbox, None for never
+    :param idle_timeout: seconds after which an idle kept-alive connection is closed by the sandbox, None
+        for never
     """
 
     report_delay: float = 0.0

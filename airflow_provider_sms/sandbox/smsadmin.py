@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 import threading
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote_from_bytes
 
 from airflow_provider_sms.sandbox.desk import Call, Desk, Operation
-from airflow_provider_sms.sandbox.exchange import Exchange
-from airflow_provider_sms.sandbox.queues import Reply, Report
-from airflow_provider_sms.sandbox.smsadmin_submit import Refused, submit, submit_template
+from airflow_provider_sms.sandbox.smsadmin_submit import RefusedError, submit, submit_template
 from airflow_provider_sms.sandbox.wire import GB, Answer, Request, read_form, text, unescape
+
+if TYPE_CHECKING:
+    from airflow_provider_sms.sandbox.exchange import Exchange
+    from airflow_provider_sms.sandbox.queues import Reply, Report
 
 _PAGE: Final = re.compile(r"/smsmarketing/wwwroot/api/(\w+)/?$")
 _OPERATIONS: Final[dict[str, Operation]] = {
@@ -60,7 +62,7 @@ class SmsAdminDesk(Desk):
         page = found.group(1) if found else ""
         if page not in _OPERATIONS:
             return None
-        # A GET page looks at the query alone, a POST page at the body alone: the other way round finds nothing.
+        # A GET page looks at the query alone, a POST page at the body alone.
         form = read_form(request.body if page.startswith("post_") else request.query)
         for name in _DECODED_TWICE.get(page, ()):
             if name in form:
@@ -78,10 +80,10 @@ class SmsAdminDesk(Desk):
         if call.operation == "balance":
             return self._said(self._balance())
         if call.operation == "words":
-            words = self.exchange.forbidden(call.get("msg"))
-            return _text(f"敏感字:{''.join(word + ';' for word in words)}" if words else "不含敏感字")
-        if self._too_soon(call.operation):
-            return self._said(_BUSY)
+            return _text(self._words(call))
+        return self._said(_BUSY) if self._too_soon(call.operation) else self._read(call)
+
+    def _read(self, call: Call) -> Answer:
         if call.operation == "reports":
             reports = self.exchange.reports.take(_PAGE_SIZE)
             return _text("".join(map(_report_line, reports)) or "160")
@@ -121,9 +123,14 @@ class SmsAdminDesk(Desk):
                 submit_template(call, self.exchange)
             else:
                 submit(call, self.exchange)
-        except Refused as refusal:
+        except RefusedError as refusal:
+            self._linkids.discard(linkid)
             return str(refusal)
         return "0 发送成功!"
+
+    def _words(self, call: Call) -> str:  # §6
+        words = self.exchange.forbidden(call.get("msg"))
+        return f"敏感字:{''.join(word + ';' for word in words)}" if words else "不含敏感字"
 
     def _balance(self) -> str:  # §5
         remaining = format(self.account.balance, "f")

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from typing import TYPE_CHECKING
 
 from airflow_provider_sms.sandbox import clock
 from airflow_provider_sms.sandbox.desk import Call, is_mobile
 from airflow_provider_sms.sandbox.exchange import Exchange, chance
 from airflow_provider_sms.sandbox.messages import Submission
-from airflow_provider_sms.sandbox.settings import Settings
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from airflow_provider_sms.sandbox.settings import Settings
 
 _MARKER = re.compile(r"\{value(\d+)\}")
 _LONGEST_LINKID = 32
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The submit is refused; the message is the vendor's answer, code and words."""
 
 
@@ -24,17 +28,17 @@ def submit(call: Call, exchange: Exchange) -> None:
 
     :param call: with ``mobile``, ``msg``, ``dtime`` and ``linkid``
     :param exchange: what it is charged to
-    :raises Refused: with the answer
+    :raises RefusedError: with the answer
     """
     settings = exchange.settings
     _check_account(exchange)
     given = [number.strip() for number in call.get("mobile").split(";") if number.strip()]
     content = call.get("msg")
     if not given or not content:
-        raise Refused("5 手机号或发送信息不能为空!")
+        raise RefusedError("5 手机号或发送信息不能为空!")
     most = settings.smsadmin_max_numbers_post if call.style == "post" else settings.smsadmin_max_numbers_get
     if len(given) > most:
-        raise Refused(f"3 超过发送最大量 {most} 条")
+        raise RefusedError(f"3 超过发送最大量 {most} 条")
     # 接口将自动过滤删除重复手机号码 (1.0.3)
     texts = [(number, content) for number in dict.fromkeys(given) if is_mobile(number)]
     _pay(call, exchange, texts)
@@ -45,16 +49,16 @@ def submit_template(call: Call, exchange: Exchange) -> None:
 
     :param call: with ``msg``, ``params``, ``dtime`` and ``linkid``
     :param exchange: what it is charged to
-    :raises Refused: with the answer
+    :raises RefusedError: with the answer
     """
     settings = exchange.settings
     _check_account(exchange)
     template = call.get("msg")
     groups = [group for group in call.get("params").split(";") if group.strip()]
     if not groups or not template:
-        raise Refused("5 手机号或发送信息不能为空!")
+        raise RefusedError("5 手机号或发送信息不能为空!")
     if len(groups) > settings.smsadmin_max_numbers_post:
-        raise Refused(f"3 超过发送最大量 {settings.smsadmin_max_numbers_post} 条")
+        raise RefusedError(f"3 超过发送最大量 {settings.smsadmin_max_numbers_post} 条")
     filled: dict[str, str] = {}
     for group in groups:
         entries = group.split(",")
@@ -66,21 +70,21 @@ def submit_template(call: Call, exchange: Exchange) -> None:
 
 def _check_account(exchange: Exchange) -> None:
     if exchange.account.disabled:
-        raise Refused("4 此用户不允许发送!")
+        raise RefusedError("4 此用户不允许发送!")
     if exchange.account.locked:
-        raise Refused("8 用户已冻结, 请联系客服人员!")
+        raise RefusedError("8 用户已冻结, 请联系客服人员!")
 
 
 def _pay(call: Call, exchange: Exchange, texts: list[tuple[str, str]]) -> None:
     if not texts:
-        raise Refused("5 手机号或发送信息不能为空!")
+        raise RefusedError("5 手机号或发送信息不能为空!")
     most = exchange.settings.smsadmin_max_chars
     for content in {content for _, content in texts}:
         if len(content) > most:
-            raise Refused(f"7 超过 {most} 个字,请修改后发送!")
+            raise RefusedError(f"7 超过 {most} 个字,请修改后发送!")
         # This version of the document has no code for a forbidden word; 6 is an older version's.
         if exchange.forbidden(content):
-            raise Refused("6 短信内容含有敏感字!")
+            raise RefusedError("6 短信内容含有敏感字!")
     linkid = call.get("linkid")[:_LONGEST_LINKID]
     submission = Submission(
         page=call.page,
@@ -92,7 +96,7 @@ def _pay(call: Call, exchange: Exchange, texts: list[tuple[str, str]]) -> None:
         send_time=call.get("dtime"),
     )
     if not exchange.submit(submission):
-        raise Refused("2 余额不足!")
+        raise RefusedError("2 余额不足!")
 
 
 def _due(call: Call) -> datetime:

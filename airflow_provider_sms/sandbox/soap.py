@@ -69,7 +69,9 @@ def _check_action(request: Request, style: str, operation: str) -> None:
 
 
 def escaped(value: str) -> str:
-    """Escape text for an element; control characters become references no XML parser takes, as .NET writes them.
+    """Escape text for an element.
+
+    Control characters become references that no XML parser takes, as .NET writes them.
 
     :param value: any text
     """
@@ -130,7 +132,9 @@ def plain_fault(reason: str) -> Answer:
     :param reason: what went wrong
     """
     return Answer(
-        f"System.InvalidOperationException: {reason}\r\n".encode(), status=500, content_type="text/plain; charset=utf-8"
+        f"System.InvalidOperationException: {reason}\r\n".encode(),
+        status=500,
+        content_type="text/plain; charset=utf-8",
     )
 
 
@@ -150,7 +154,9 @@ def wsdl_answer(name: str, request: Request, address: str | None) -> Answer:
     :param address: printed instead, to see whether a client would follow it
     """
     served_at = address or f"http://{request.header('host')}{unquote(request.path)}"
-    document = resources.files("airflow_provider_sms.sandbox").joinpath("wsdl", f"{name}.wsdl").read_text("utf-8")
+    document = (
+        resources.files("airflow_provider_sms.sandbox").joinpath("wsdl", f"{name}.wsdl").read_text("utf-8")
+    )
     return Answer(
         document.replace("@ADDRESS@", escaped(served_at).replace('"', "&quot;")).encode(),
         content_type="text/xml; charset=utf-8",

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from airflow_provider_sms.sandbox import clock
-from airflow_provider_sms.sandbox.desk import Call, Desk, Operation, is_mobile
+from airflow_provider_sms.sandbox.desk import Call, Desk, Operation, first_failed, is_mobile
 from airflow_provider_sms.sandbox.messages import Submission
-from airflow_provider_sms.sandbox.queues import Reply, Report
 from airflow_provider_sms.sandbox.wire import GB, Answer, Request, read_form, text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_provider_sms.sandbox.queues import Reply, Report
 
 _PAGE: Final = re.compile(r"/(\w+\.asp)$", re.IGNORECASE)
 _OPERATIONS: Final[dict[str, Operation]] = {
@@ -45,7 +49,7 @@ class WavecomDesk(Desk):
         """Do what the call asks; the answer is one line of text."""
         if call.operation == "send":
             return _line(self._send(call))
-        refusal = self._query_refusal(call)
+        refusal = first_failed(self._query_checks(call))
         if refusal is not None:
             return _line(refusal)
         if call.operation == "balance":
@@ -58,36 +62,32 @@ class WavecomDesk(Desk):
         return _line(_page([_reply_record(reply, comma) for reply in replies], call.count_offset))
 
     def busy(self, call: Call) -> Answer:
-        """Answer -99 to a send (§1.1.1), -3 to a read (§1.1.2, §1.1.3); for the balance none is documented."""
+        """Answer -99 to a send (§1.1.1), -3 to a read (§1.1.2, §1.1.3); the balance has none."""
         return _line("-3" if call.operation in ("reports", "replies") else "-99")
 
     def numbers(self, call: Call) -> list[str]:
         """Return the numbers of a submit as sent."""
         return [number for number in call.get("send_phone").split(",") if number]
 
-    def _query_refusal(self, call: Call) -> str | None:
-        if call.get("us_name") != self.account.login:
-            return "-1"
-        return None if call.get("us_pwd") == self.account.password else "-7"
+    def _query_checks(self, call: Call) -> Iterator[tuple[bool, str]]:
+        yield call.get("us_name") != self.account.login, "-1"
+        yield call.get("us_pwd") != self.account.password, "-7"
 
-    def _send(self, call: Call) -> str:  # §1.1.1
+    def _send_checks(self, call: Call) -> Iterator[tuple[bool, str]]:  # §1.1.1
         numbers, content = self.numbers(call), call.get("send_content")
+        words = self.exchange.forbidden(content)
         # The send table knows -7 alone for a failed login; -1 means "no numbers" here.
-        if self._query_refusal(call) is not None:
-            return "-7"
-        if self.account.locked:
-            return "-10"
-        if not numbers:
-            return "-1"
-        if not content:
-            return "-2"
-        if len(numbers) > _MOST_NUMBERS:
-            return "-4"
-        if len(content) > _MOST_CHARACTERS:
-            return "-8"
-        if words := self.exchange.forbidden(content):
-            return f"-3|{words[0]}"
-        return self._submit(call, numbers)
+        yield first_failed(self._query_checks(call)) is not None, "-7"
+        yield self.account.locked, "-10"
+        yield not numbers, "-1"
+        yield not content, "-2"
+        yield len(numbers) > _MOST_NUMBERS, "-4"
+        yield len(content) > _MOST_CHARACTERS, "-8"
+        yield bool(words), f"-3|{''.join(words[:1])}"
+
+    def _send(self, call: Call) -> str:
+        refusal = first_failed(self._send_checks(call))
+        return self._submit(call, self.numbers(call)) if refusal is None else refusal
 
     def _submit(self, call: Call, numbers: list[str]) -> str:
         good = [number for number in numbers if is_mobile(number) or _LANDLINE.fullmatch(number)]
