@@ -135,9 +135,17 @@ class SubmitUnknown(SmsError):
     The vendor may or may not have accepted the submit.
 
     Sending again could reach people twice, so nothing does it on its own.
+
+    :param message: what happened, and what to do next.
+    :param misdirected: whether the answer shows that the address is not the vendor's service, so that
+        further submits can only end the same way.
     """
 
     terminal = True
+
+    def __init__(self, message: str, *, misdirected: bool = False) -> None:
+        self.misdirected = misdirected
+        super().__init__(message)
 
 
 class WireFormatError(SmsError):
@@ -162,9 +170,3 @@ class QueueBusy(SmsError):
 
 class StoreUnavailable(SmsError):
     """The store cannot be written. The text says whether anything was read, and where that is now."""
-
-
-class DeliveryBelowTarget(SmsError):
-    """Too many of a send's messages were finally reported as failed."""
-
-    terminal = True

@@ -103,12 +103,15 @@ class Page(Generic[RecordT]):
     :param complete: whether the page is known to be whole.
     :param declared: how many records the vendor said the page has, where it says so.
     :param problem: what could not be read, without any content of it.
+    :param gaps: places, counted from 0, of records that are there but cannot be read; they are not in
+        ``records``, whose later entries keep their places in the vendor's page all the same.
     """
 
     records: list[RecordT]
     complete: bool = True
     declared: int | None = None
     problem: str = ""
+    gaps: tuple[int, ...] = ()
 
     @property
     def empty(self) -> bool:

@@ -1,0 +1,46 @@
+"""
+Assets: what landed where, so that a DAG can be scheduled on it.
+
+``sms://<conn_id>/reports`` and ``sms://<conn_id>/replies`` are the two queues of an account as landed in the
+store; ``sms://daily/deliveries`` is the table ``sms_delivery_daily``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from urllib.parse import SplitResult
+
+    from airflow.sdk import Asset
+
+
+def queue_asset(conn_id: str, queue: str) -> Asset:
+    """
+    Give the asset of a queue's landed rows.
+
+    :param conn_id: id of the account's connection.
+    :param queue: ``"reports"`` or ``"replies"``.
+    """
+    from airflow.providers.common.compat.sdk import Asset
+
+    return Asset(uri=f"sms://{conn_id}/{queue}")
+
+
+def daily_asset() -> Asset:
+    """Give the asset of the table ``sms_delivery_daily``."""
+    from airflow.providers.common.compat.sdk import Asset
+
+    return Asset(uri="sms://daily/deliveries")
+
+
+def sanitize_uri(uri: SplitResult) -> SplitResult:
+    """
+    Check an ``sms://`` address as Airflow asks it.
+
+    :raises ValueError: when it does not name a connection and something of it.
+    """
+    if not uri.netloc or not uri.path.strip("/"):
+        msg = "an SMS asset reads sms://<conn_id>/reports or sms://<conn_id>/replies"
+        raise ValueError(msg)
+    return uri

@@ -1,0 +1,339 @@
+"""
+Collect a queue that deletes what it hands over: lease, intent, read, journal, parse, land.
+
+The order is the promise. Everything that can fail without the vendor fails first. An intent row says that
+a read is about to happen; whatever the vendor handed over is committed raw before anything looks at it;
+rows and page state land in one transaction. Whatever moment a process dies at, the journal shows it: an
+intent without a body becomes ``suspect``, a body without rows is landed by the next run.
+
+Signals are held back from the vendor's first byte to the raw commit, and only there.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from airflow_provider_sms import errors
+from airflow_provider_sms.records import PageState, Queue
+from airflow_provider_sms.signals import held_signals
+from airflow_provider_sms.store.journal import Journal
+from airflow_provider_sms.store.landing import Landing
+from airflow_provider_sms.store.leases import Leases
+from airflow_provider_sms.store.ledger import Ledger
+from airflow_provider_sms.store.spool import Spool, SpooledPage
+from airflow_provider_sms.vendors.base import Operation
+from airflow_provider_sms.wire import WireResponse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_sms.gateway import Gateway
+    from airflow_provider_sms.store.engine import Store
+    from airflow_provider_sms.store.journal import PageRow
+    from airflow_provider_sms.store.leases import Lease
+    from airflow_provider_sms.wire import WireRequest
+
+#: A lease outlives the longest read by this many seconds, for the store's own work.
+LEASE_MARGIN = 30.0
+#: Unreadable pages in a row after which what answers is taken not to be the vendor.
+_UNREADABLE_IN_A_ROW = 2
+_PROGRESS_SECONDS = 5.0
+_OK = 200
+
+
+class Collected(NamedTuple):
+    """
+    What one collection did.
+
+    :param pages: pages the vendor handed over, the empty one at the end not counted.
+    :param records: rows that landed, those of earlier runs' unlanded pages included.
+    :param quarantined: pages that could not be read, or only in part; their bytes are kept.
+    :param suspect: reads that were cut off without a byte, found or made by this run.
+    :param queue_empty: whether the vendor said that there is nothing more.
+    """
+
+    pages: int = 0
+    records: int = 0
+    quarantined: int = 0
+    suspect: int = 0
+    queue_empty: bool = False
+
+
+def queue_named(name: str) -> Queue:
+    """
+    Give the queue of a name.
+
+    :raises PreflightError: when it is neither ``reports`` nor ``replies``.
+    """
+    try:
+        return Queue(name)
+    except ValueError:
+        raise errors.PreflightError([f"queue is {name!r}: use 'reports' or 'replies'"], "collect") from None
+
+
+class Collector:
+    """
+    One run over one queue of one account.
+
+    :param gateway: the account's calls.
+    :param store: where pages and rows go.
+    :param queue: which queue.
+    :param owner: who holds the lease, for others to read.
+    :param log: a logger.
+    :param sleep: how to wait between reads.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        store: Store,
+        queue: Queue,
+        *,
+        owner: str,
+        log: logging.Logger | Any,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._gateway = gateway
+        self._store = store
+        self._queue = queue
+        self._owner = owner
+        self._log = log
+        self._sleep = sleep
+        self._journal = Journal(store)
+        self._leases = Leases(store)
+        self._landing = Landing(store)
+        self._spool = Spool(store.spool_dir)
+        self._conn_id = gateway.account.conn_id
+        self._vendor = gateway.vendor.name
+        self._pages = self._records = self._quarantined = self._suspect = 0
+        self._unreadable_in_a_row = 0
+
+    def run(
+        self, *, max_pages: int | None = None, max_seconds: float | None = None, patient: bool = True
+    ) -> Collected:
+        """
+        Collect until the queue is empty or a limit is reached.
+
+        :param max_pages: read so many pages at most.
+        :param max_seconds: start no read after so many seconds.
+        :param patient: wait out the vendor's least interval between two reads; otherwise stop there.
+        :raises QueueBusy: somebody else reads this queue.
+        :raises StoreUnavailable: nothing was read, or what was read is in the spool.
+        :raises VendorRejected: the vendor said no and handed over nothing.
+        :raises VendorBusy: the vendor said "later" and handed over nothing.
+        :raises VendorUnreachable: no answer; a read that may have cost records is a suspect page.
+        :raises WireFormatError: what answers is not the vendor; its bytes are in quarantine.
+        """
+        request = self._gateway.prepare_read(self._queue)
+        self._store.prove_writable()
+        self._spool.sweep(self._store)
+        lease = self._leases.acquire(self._conn_id, self._queue.value, self._owner, self._lease_seconds)
+        started = time.monotonic()
+        self._log.info("::group::collecting %s of connection %r", self._queue.value, self._conn_id)
+        try:
+            self._mend_what_others_left()
+            empty = self._read_on(lease, request, started, max_pages, max_seconds, patient=patient)
+        finally:
+            self._log.info("::endgroup::")
+            self._release(lease)
+        collected = Collected(self._pages, self._records, self._quarantined, self._suspect, empty)
+        self._conclude(collected, time.monotonic() - started)
+        return collected
+
+    @property
+    def _lease_seconds(self) -> float:
+        interval = self._gateway.vendor.intervals.get(Operation(self._queue.value), 0.0)
+        return self._gateway.account.endpoint.timeout + interval + LEASE_MARGIN
+
+    def _mend_what_others_left(self) -> None:
+        """Count reads that died as suspect and land what they had committed, before anything new is read."""
+        dead = self._journal.mark_suspects(self._conn_id, self._queue.value)
+        if dead:
+            self._suspect += len(dead)
+            self._log.error(
+                "%d earlier reads ended without an answer being stored; each may have cost up to %d records. "
+                "They are suspect pages: %s. See 'airflow sms pages'",
+                len(dead),
+                self._gateway.vendor.page_size(self._gateway.account, self._queue),
+                ", ".join(dead),
+            )
+        for row in self._journal.unlanded(self._conn_id, self._queue.value):
+            self._log.info("page %s was read by an earlier run that did not finish: landing it now", row.page_id)
+            self._land(row)
+
+    def _read_on(
+        self,
+        lease: Lease,
+        request: WireRequest,
+        started: float,
+        max_pages: int | None,
+        max_seconds: float | None,
+        *,
+        patient: bool,
+    ) -> bool:
+        told = started
+        while not (
+            (max_pages is not None and self._pages >= max_pages)
+            or (max_seconds is not None and time.monotonic() - started >= max_seconds)
+        ):
+            pause = self._leases.wait_seconds(self._conn_id, self._queue.value)
+            if pause > 0:
+                if not patient:
+                    return False
+                self._sleep(pause)
+            self._leases.renew(lease, self._lease_seconds)
+            if self._land(self._read(lease, request)):
+                return True
+            self._pages += 1
+            if time.monotonic() - told >= _PROGRESS_SECONDS:
+                told = time.monotonic()
+                self._log.info("queue: %s read, %.0f s", f"{self._records:,}", told - started)
+        return False
+
+    def _read(self, lease: Lease, request: WireRequest) -> PageRow:
+        """Take one page off the vendor's queue and put its bytes on disk; nothing looks at them here."""
+        from airflow_provider_sms.transport.failures import NoAnswer
+
+        page_id = self._journal.begin(self._conn_id, self._vendor, self._queue.value, self._owner)
+        with held_signals():
+            try:
+                response = self._gateway.read(request)
+            except NoAnswer as failure:
+                response = None
+                problem, lost = failure.reason, not failure.surely_not_sent
+            if response is not None:
+                self._keep(page_id, response)
+        interval = self._gateway.vendor.intervals.get(Operation(self._queue.value), 0.0)
+        self._leases.mark_read(lease, interval)
+        if response is None:
+            raise self._no_answer(page_id, problem, lost=lost)
+        return self._journal.page(page_id)
+
+    def _keep(self, page_id: str, response: WireResponse) -> None:
+        try:
+            self._journal.keep(
+                page_id,
+                response.body,
+                complete=response.complete,
+                status=response.status,
+                problem=response.problem,
+            )
+        except errors.StoreUnavailable as failure:
+            self._spool.put(
+                SpooledPage(
+                    page_id=page_id,
+                    conn_id=self._conn_id,
+                    vendor=self._vendor,
+                    queue=self._queue.value,
+                    body=response.body,
+                    complete=response.complete,
+                    status=response.status,
+                    problem=response.problem,
+                )
+            )
+            msg = (
+                f"the store went away after a page was read ({failure}). The page's {len(response.body):,} bytes are "
+                f"safe in the spool {self._spool.directory} as {page_id}; the next run lands it"
+            )
+            raise errors.StoreUnavailable(msg) from None
+
+    def _no_answer(self, page_id: str, problem: str, *, lost: bool) -> errors.VendorUnreachable:
+        where = f"connection {self._conn_id!r} ({self._vendor}): {problem}"
+        if not lost:
+            self._journal.close_unread(page_id, PageState.EMPTY, problem)
+            return errors.VendorUnreachable(f"{where}; nothing was read. {self._so_far()}")
+        self._suspect += 1
+        self._journal.close_unread(page_id, PageState.SUSPECT, problem)
+        most = self._gateway.vendor.page_size(self._gateway.account, self._queue)
+        return errors.VendorUnreachable(
+            f"{where}; the vendor may have deleted up to {most} records that never arrived: suspect page {page_id}, "
+            f"see 'airflow sms pages'. {self._so_far()}"
+        )
+
+    def _land(self, row: PageRow) -> bool:
+        """Parse a stored page and land it; whether it said that the queue is empty."""
+        response = WireResponse(
+            row.http_status or _OK, row.body or b"", {}, complete=row.framing_complete, problem=row.error or ""
+        )
+        if not response.body and not response.complete:
+            self._suspect += 1
+            self._journal.close_unread(row.page_id, PageState.SUSPECT, response.problem)
+            msg = f"connection {self._conn_id!r}: {response.problem}; suspect page {row.page_id}, see 'airflow sms pages'"
+            raise errors.VendorUnreachable(msg)
+        try:
+            page = self._gateway.parse(self._queue, response)
+        except (errors.VendorRejected, errors.VendorBusy) as refusal:
+            # The vendor said no: it handed over nothing, and the page says why.
+            self._journal.close_unread(row.page_id, PageState.EMPTY, str(refusal))
+            raise
+        except errors.WireFormatError as unreadable:
+            self._quarantine(row, response, str(unreadable))
+            return False
+        except Exception as bug:
+            # A parser's own mistake must not make this page block the queue for ever.
+            self._log.exception("page %s: the parser failed", row.page_id)
+            self._quarantine(row, response, f"the parser failed with {type(bug).__name__}")
+            return False
+        self._landing.land(
+            row.page_id,
+            self._conn_id,
+            self._vendor,
+            self._queue.value,
+            page.records,
+            read_at=row.read_at,
+            declared=page.declared,
+            problem="" if page.complete else page.problem or response.problem or "the page is not whole",
+        )
+        self._records += len(page.records)
+        self._unreadable_in_a_row = 0
+        if not page.complete:
+            self._quarantined += 1
+            self._log.error(
+                "page %s is not whole: %d records landed, the rest could not be read (%s). Its bytes are kept: "
+                "'airflow sms pages' shows it, 'airflow sms replay %s' reads it again",
+                row.page_id, len(page.records), page.problem, row.page_id,
+            )  # fmt: skip
+        if page.records and self._queue is Queue.REPORTS:
+            settled = Ledger(self._store).settle_by_reports(self._conn_id, self._vendor)
+            if settled:
+                self._log.info("%d batches whose outcome was not known are accepted: their reports came", settled)
+        return page.empty
+
+    def _quarantine(self, row: PageRow, response: WireResponse, problem: str) -> None:
+        self._journal.quarantine(row.page_id, problem)
+        self._quarantined += 1
+        self._unreadable_in_a_row += 1
+        told = (
+            f"{problem}. Page {row.page_id} is in quarantine with its {len(response.body):,} bytes: "
+            f"'airflow sms pages' shows it, 'airflow sms replay {row.page_id}' reads it again"
+        )
+        # One odd page of the vendor's is counted and the reading goes on; a web page, or two unreadable pages in a
+        # row, mean that something else answers, and every further read could cost records.
+        if not _looks_like_the_vendor(response) or self._unreadable_in_a_row >= _UNREADABLE_IN_A_ROW:
+            raise errors.WireFormatError(f"{told}. Reading stopped. {self._so_far()}")
+        self._log.error(told)
+
+    def _so_far(self) -> str:
+        return f"Before that, {self._pages} pages with {self._records:,} records landed"
+
+    def _release(self, lease: Lease) -> None:
+        try:
+            self._leases.release(lease)
+        except errors.StoreUnavailable:
+            # It runs out by itself; the error that took the store away is the one to show.
+            self._log.warning("the lease could not be released; it runs out in %.0f s", self._lease_seconds)
+
+    def _conclude(self, collected: Collected, seconds: float) -> None:
+        self._log.info(
+            "collected %d pages with %s records in %.0f s; the queue %s; %d quarantined, %d suspect",
+            collected.pages, f"{collected.records:,}", seconds,
+            "is empty" if collected.queue_empty else "may hold more", collected.quarantined, collected.suspect,
+        )  # fmt: skip
+
+
+def _looks_like_the_vendor(response: WireResponse) -> bool:
+    start = response.body[:512].lstrip().lower()
+    html = start.startswith((b"<!doctype html", b"<html")) or b"<html" in start
+    return response.status == _OK and bool(start) and not html

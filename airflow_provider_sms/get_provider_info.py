@@ -1,0 +1,107 @@
+"""
+What Airflow's ``ProvidersManager`` reads: connection forms, modules, configuration.
+
+Imports nothing heavy: every ``airflow`` command loads it. The forms are made from the vendors' classes, so
+that a form never lacks a field that its codec understands.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_provider_sms.vendors.base import ConnectionField, Vendor
+
+_HOOKS = {
+    "beidoutong": "BeidoutongHook",
+    "wavecom": "WavecomHook",
+    "linkws": "LinkWSHook",
+    "smsadmin": "SmsAdminHook",
+}
+_INTEGRATION = "Chinese SMS vendors"
+_JSON_TYPES = {"string": "string", "integer": "integer", "number": "number", "boolean": "boolean"}
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Describe this provider to Airflow."""
+    from airflow_provider_sms import __version__
+    from airflow_provider_sms.vendors.registry import vendor_named
+
+    def modules(name: str) -> list[dict[str, Any]]:
+        return [{"integration-name": _INTEGRATION, "python-modules": [f"airflow_provider_sms.{name}.sms"]}]
+
+    return {
+        "package-name": "airflow-provider-sms",
+        "name": "SMS",
+        "description": "Chinese SMS vendors: nothing lost in silence, nothing sent twice.",
+        "versions": [__version__],
+        "integrations": [{"integration-name": _INTEGRATION, "external-doc-url": "", "tags": ["service"]}],
+        "operators": modules("operators"),
+        "sensors": modules("sensors"),
+        "hooks": modules("hooks"),
+        "connection-types": [_connection_type(vendor_named(name), hook) for name, hook in _HOOKS.items()],
+        "asset-uris": [{"schemes": ["sms"], "handler": "airflow_provider_sms.assets.sanitize_uri"}],
+        "config": _CONFIG,
+    }
+
+
+def _connection_type(vendor: Vendor, hook: str) -> dict[str, Any]:
+    from airflow_provider_sms.vendors.accounts import fields_of
+
+    return {
+        "connection-type": vendor.conn_type,
+        "hook-class-name": f"airflow_provider_sms.hooks.sms.{hook}",
+        "hook-name": f"SMS: {vendor.name} ({vendor.title})",
+        "ui-field-behaviour": ui_field_behaviour(vendor),
+        "conn-fields": {field.name: _form_field(field) for field in fields_of(vendor)},
+    }
+
+
+def ui_field_behaviour(vendor: Vendor) -> dict[str, Any]:
+    """Give the captions and placeholders of a vendor's connection form."""
+    return {
+        "hidden-fields": [],
+        "relabeling": {"login": vendor.login_label, "schema": "Scheme (http or https)"},
+        "placeholders": {"host": vendor.host_example, "schema": "http", "port": "80"},
+    }
+
+
+def _form_field(field: ConnectionField) -> dict[str, Any]:
+    kind = _JSON_TYPES[field.kind]
+    # A required field is not enforced by the form, so that a half-filled connection can be saved.
+    schema: dict[str, Any] = {"type": [kind, "null"]}
+    if field.choices:
+        schema["enum"] = list(field.choices)
+    if field.default not in {None, ""}:
+        schema["default"] = field.default
+    if field.minimum is not None:
+        schema["minimum"] = field.minimum
+    if field.maximum is not None:
+        schema["maximum"] = field.maximum
+    if field.secret:
+        schema["format"] = "password"
+    label = f"{field.label} (required)" if field.required else field.label
+    return {"label": label, "description": field.description, "schema": schema}
+
+
+_CONFIG = {
+    "sms": {
+        "description": "Options of the SMS provider.",
+        "options": {
+            "store_conn_id": {
+                "description": "Connection of the store; a SQLite file below AIRFLOW_HOME if it does not exist.",
+                "version_added": "0.1.0",
+                "type": "string",
+                "example": "sms_store",
+                "default": "sms_store",
+            },
+            "spool_dir": {
+                "description": "Folder for pages read while the store was away; AIRFLOW_HOME/sms/spool if empty.",
+                "version_added": "0.1.0",
+                "type": "string",
+                "example": "/var/lib/airflow/sms-spool",
+                "default": "",
+            },
+        },
+    }
+}

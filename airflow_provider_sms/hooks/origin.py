@@ -1,0 +1,36 @@
+"""Who runs: the task instance behind a context, and what its assets shall say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_sms.sending import Origin, owner_name
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+
+def origin_of(context: Context | dict[str, Any]) -> Origin:
+    """Give the ids of the running task instance; all empty for the empty context of a script."""
+    instance = context.get("ti") if context else None
+    if instance is None:
+        return Origin()
+    map_index = getattr(instance, "map_index", -1)
+    return Origin(instance.dag_id, instance.task_id, instance.run_id, -1 if map_index is None else map_index)
+
+
+def owner_of(context: Context | dict[str, Any]) -> str:
+    """Name the running task, or host and process in a script, as the holder of a lease."""
+    origin = origin_of(context)
+    task = f"{origin.dag_id}.{origin.task_id} " if origin.task_id else ""
+    return f"{task}{owner_name()}"[:250]
+
+
+def tell_assets(context: Context | dict[str, Any], conn_id: str, queue: str, counts: dict[str, Any]) -> None:
+    """Put the counts of a collection into the extra of its asset's event, for the DAGs it wakes."""
+    from airflow_provider_sms.assets import queue_asset
+
+    events = context.get("outlet_events") if context else None
+    asset = queue_asset(conn_id, queue)
+    if events is not None and any(getattr(outlet, "uri", "") == asset.uri for outlet in context["task"].outlets):
+        events[asset].extra = {name: counts[name] for name in ("pages", "records", "quarantined", "suspect")}

@@ -1,0 +1,322 @@
+"""
+Hooks: one account of an SMS vendor behind an Airflow connection.
+
+``SmsHook.for_connection("my_conn")`` gives the subclass of the connection's vendor.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.providers.common.compat.sdk import BaseHook, mask_secret
+
+from airflow_provider_sms.errors import PreflightError, SmsError
+from airflow_provider_sms.hooks.store import DEFAULT_STORE_CONN_ID, open_store
+from airflow_provider_sms.records import Queue
+from airflow_provider_sms.redact import secret_forms
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_provider_sms.gateway import Gateway
+    from airflow_provider_sms.records import Balance, Reply, Report
+    from airflow_provider_sms.store.engine import Store
+    from airflow_provider_sms.vendors.base import Account, Vendor
+
+
+class SmsHook(BaseHook):
+    """
+    Talk to the SMS vendor of a connection, whichever it is.
+
+    :param sms_conn_id: id of a connection of a type ``sms_<vendor>``.
+    :param store_conn_id: id of the connection of the store that remembers what was sent; a SQLite file in
+        ``$AIRFLOW_HOME/sms`` if no such connection exists.
+    """
+
+    conn_name_attr: ClassVar[str] = "sms_conn_id"
+    default_conn_name: ClassVar[str] = "sms_default"
+    conn_type: ClassVar[str] = "sms"
+    hook_name: ClassVar[str] = "SMS"
+
+    #: Name of the vendor; ``None`` here, since the connection's type decides.
+    vendor_name: ClassVar[str | None] = None
+
+    def __init__(self, sms_conn_id: str | None = None, *, store_conn_id: str = DEFAULT_STORE_CONN_ID) -> None:
+        super().__init__()
+        self.sms_conn_id = sms_conn_id or self.default_conn_name
+        self.store_conn_id = store_conn_id
+        self._checked: tuple[Vendor, Account] | None = None
+
+    @classmethod
+    def for_connection(cls, conn_id: str, *, store_conn_id: str = DEFAULT_STORE_CONN_ID) -> SmsHook:
+        """
+        Give the hook of the connection's vendor.
+
+        :param conn_id: id of a connection of a type ``sms_<vendor>``.
+        :param store_conn_id: as for the class.
+        :raises PreflightError: the connection does not exist or is of no vendor's type.
+        """
+        from airflow_provider_sms.vendors.registry import vendor_of_type
+
+        conn_type = _connection(conn_id).conn_type
+        vendor = vendor_of_type(conn_type or "", conn_id)
+        hook_class = next((each for each in cls.__subclasses__() if each.vendor_name == vendor.name), cls)
+        return hook_class(conn_id, store_conn_id=store_conn_id)
+
+    # --- what stands behind the connection -------------------------------------------------------
+
+    @property
+    def vendor(self) -> Vendor:
+        """The codec of the connection's vendor."""
+        return self._check()[0]
+
+    @property
+    def account(self) -> Account:
+        """
+        The checked connection.
+
+        :raises PreflightError: listing every wrong or missing field.
+        """
+        return self._check()[1]
+
+    def gateway(self) -> Gateway:
+        """Open the account's calls; close it after use (it is a context manager)."""
+        from airflow_provider_sms.gateway import Gateway
+
+        return Gateway(*self._check())
+
+    def store(self) -> Store:
+        """Open the store; errors as in :func:`~airflow_provider_sms.hooks.store.open_store`."""
+        return open_store(self.store_conn_id)
+
+    def _check(self) -> tuple[Vendor, Account]:
+        from airflow_provider_sms.vendors.accounts import check_account
+        from airflow_provider_sms.vendors.registry import vendor_of_type
+
+        if self._checked is None:
+            connection = _connection(self.sms_conn_id)
+            # Airflow masks the plain password only; these vendors take it quoted and as MD5 as well.
+            for form in secret_forms(connection.password or ""):
+                mask_secret(form)
+            vendor = vendor_of_type(connection.conn_type or "", self.sms_conn_id)
+            if self.vendor_name not in {None, vendor.name}:
+                msg = f"it is of vendor {vendor.name!r}, this hook is for {self.vendor_name!r}: use SmsHook.for_connection"
+                raise PreflightError([msg], f"connection {self.sms_conn_id!r}")
+            account = check_account(
+                vendor,
+                self.sms_conn_id,
+                host=connection.host,
+                port=connection.port,
+                schema=connection.schema,
+                login=connection.login,
+                password=connection.password,
+                extra=_extra(connection, self.sms_conn_id),
+            )
+            self._checked = vendor, account
+        return self._checked
+
+    # --- calls -----------------------------------------------------------------------------------
+
+    def send(
+        self,
+        recipients: Any,
+        content: str,
+        *,
+        send_key: str | None = None,
+        send_at: Any = None,
+        extno: str = "",
+        on_unknown: str = "fail",
+    ) -> dict[str, Any]:
+        """
+        Send one text to many numbers, at most once per send key.
+
+        :param recipients: a number, a list of numbers, a list of dicts or a DataFrame with ``mobile``.
+        :param content: the text.
+        :param send_key: what makes this send the same send when it is tried again; random and logged if empty.
+        :param send_at: when to send it; a time without a zone is meant in Chinese time.
+        :param extno: extension digits behind the sender's number.
+        :param on_unknown: ``fail``, ``ignore`` or ``resend`` batches whose outcome is not known.
+        :return: ``{"send_key", "recipients", "segments", "accepted", "rejected", "unknown", "not_sent"}``.
+        :raises PreflightError: listing every problem; nothing was sent.
+        :raises VendorRejected: the vendor refused a batch.
+        :raises SubmitNotSent: batches are left that surely were not sent; call again with the same key.
+        :raises SubmitUnknown: the outcome of some batches is not known.
+        """
+        return self._send(recipients, content, None, send_key, send_at, extno, on_unknown)
+
+    def send_template(
+        self,
+        recipients: Any,
+        template: str,
+        *,
+        send_key: str | None = None,
+        send_at: Any = None,
+        extno: str = "",
+        on_unknown: str = "fail",
+    ) -> dict[str, Any]:
+        """
+        Send each recipient a text of their own; otherwise as :meth:`send`.
+
+        :param recipients: rows with ``mobile`` and the template's fields.
+        :param template: ``"{name}，您的验证码 {code}"``.
+        """
+        return self._send(recipients, None, template, send_key, send_at, extno, on_unknown)
+
+    def _send(  # noqa: PLR0913 - the parameters of send
+        self,
+        recipients: Any,
+        content: str | None,
+        template: str | None,
+        send_key: str | None,
+        send_at: Any,
+        extno: str,
+        on_unknown: str,
+    ) -> dict[str, Any]:
+        from airflow_provider_sms.recipients import from_values
+        from airflow_provider_sms.sending import SendOrder, random_send_key, send
+
+        order = SendOrder(
+            send_key=send_key or random_send_key(self.log),
+            content=content,
+            template=template,
+            send_at=send_at,
+            extno=extno,
+            on_unknown=on_unknown,
+        )
+        with self.gateway() as gateway:
+            return send(gateway, self.store(), order, lambda: from_values(recipients), log=self.log)
+
+    def balance(self) -> Balance:
+        """
+        Ask what is left on the account; changes nothing.
+
+        :return: the amount with its unit; zero is a balance, an error code never is one.
+        :raises VendorRejected: the vendor said no.
+        :raises VendorBusy: asked too soon (linkws answers every 30 s).
+        :raises VendorUnreachable: no answer.
+        :raises WireFormatError: the answer is not the vendor's.
+        """
+        with self.gateway() as gateway:
+            return gateway.balance()
+
+    def check_words(self, content: str) -> list[str]:
+        """
+        Ask which words of a text the vendor forbids; errors as in :meth:`balance`.
+
+        :return: the words, none if the text is fine.
+        :raises NotSupported: the vendor has no word check.
+        """
+        with self.gateway() as gateway:
+            return list(gateway.check_words(content))
+
+    def read_reports(self) -> list[Report]:
+        """
+        Take one page of delivery reports off the vendor's queue.
+
+        **The vendor deletes what it hands over: what you do with the list is the only copy.** To have it
+        journalled and landed in tables, use ``SmsCollectOperator`` or ``SmsReportSensor`` instead.
+
+        :return: the complete records of one page; an empty list when the queue is empty.
+        :raises WireFormatError: the answer is not the vendor's; it is lost with this call.
+        """
+        return self._read(Queue.REPORTS)
+
+    def read_replies(self) -> list[Reply]:
+        """
+        Take one page of replies off the vendor's queue.
+
+        **The vendor deletes what it hands over: what you do with the list is the only copy.** To have it
+        journalled and landed in tables, use ``SmsCollectOperator`` or ``SmsReplySensor`` instead.
+
+        :return: the complete records of one page; an empty list when the queue is empty.
+        :raises WireFormatError: the answer is not the vendor's; it is lost with this call.
+        """
+        return self._read(Queue.REPLIES)
+
+    def _read(self, queue: Queue) -> list[Any]:
+        with self.gateway() as gateway:
+            page = gateway.parse(queue, gateway.read(gateway.prepare_read(queue)))
+        if not page.complete:
+            self.log.warning("connection %r: the page is not whole: %s", self.sms_conn_id, page.problem)
+        return list(page.records)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ask for the balance, which proves address and password and sends nothing."""
+        try:
+            balance = self.balance()
+        except SmsError as error:
+            return False, str(error)
+        return True, f"The vendor answered: {balance.remaining:f} {balance.unit} left. Nothing was sent."
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Give captions and placeholders of the connection form (Airflow reads them from the provider info)."""
+        from airflow_provider_sms.get_provider_info import ui_field_behaviour
+        from airflow_provider_sms.vendors.registry import vendor_named
+
+        return ui_field_behaviour(vendor_named(cls.vendor_name)) if cls.vendor_name else {}
+
+
+class BeidoutongHook(SmsHook):
+    """北斗通: SOAP or form POST; sends, balance, reports, replies."""
+
+    conn_type = "sms_beidoutong"
+    hook_name = "SMS: beidoutong 北斗通"
+    default_conn_name = "sms_beidoutong_default"
+    vendor_name = "beidoutong"
+
+
+class WavecomHook(SmsHook):
+    """企业短信通: GET; sends, balance, reports, replies."""
+
+    conn_type = "sms_wavecom"
+    hook_name = "SMS: wavecom 企业短信通"
+    default_conn_name = "sms_wavecom_default"
+    vendor_name = "wavecom"
+
+
+class LinkWSHook(SmsHook):
+    """LinkWS: HTTP or SOAP; sends and balance."""
+
+    conn_type = "sms_linkws"
+    hook_name = "SMS: linkws"
+    default_conn_name = "sms_linkws_default"
+    vendor_name = "linkws"
+
+
+class SmsAdminHook(SmsHook):
+    """通用短信平台: POST or GET; sends, templates, word check, balance, reports, replies, push."""
+
+    conn_type = "sms_smsadmin"
+    hook_name = "SMS: smsadmin 通用短信平台"
+    default_conn_name = "sms_smsadmin_default"
+    vendor_name = "smsadmin"
+
+
+def _connection(conn_id: str) -> Any:
+    from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+    try:
+        return BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        msg = "there is no such connection: create it under Admin > Connections, or with 'airflow connections add'"
+        raise PreflightError([msg], f"connection {conn_id!r}") from None
+
+
+def _extra(connection: Any, conn_id: str) -> dict[str, Any]:
+    import json
+
+    raw = connection.extra
+    if not raw:
+        return {}
+    try:
+        extra = json.loads(raw)
+    except ValueError:
+        extra = None
+    if not isinstance(extra, dict):
+        msg = 'extra is no JSON object: write it like {"userid": "1001"}'
+        raise PreflightError([msg], f"connection {conn_id!r}")
+    return extra
+
+
+__all__: Sequence[str] = ["BeidoutongHook", "LinkWSHook", "SmsAdminHook", "SmsHook", "WavecomHook"]

@@ -1,0 +1,117 @@
+"""
+Find the store: the connection ``sms_store`` if it exists, else a SQLite file below ``$AIRFLOW_HOME``.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, conf, mask_secret
+
+from airflow_provider_sms.errors import PreflightError
+from airflow_provider_sms.redact import secret_forms
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
+    from airflow_provider_sms.store.engine import Store
+
+DEFAULT_STORE_CONN_ID = "sms_store"
+
+#: Airflow connection types and the SQLAlchemy drivers that the extras of this package bring.
+_DRIVERS = {
+    "postgres": ("postgresql+psycopg", "postgres"),
+    "mysql": ("mysql+pymysql", "mysql"),
+}
+#: Executors whose tasks all run on the scheduler's own machine.
+_LOCAL_EXECUTORS = frozenset({"LocalExecutor", "SequentialExecutor", "DebugExecutor"})
+
+
+def airflow_home() -> Path:
+    """Give ``$AIRFLOW_HOME`` without importing Airflow's configuration."""
+    return Path(os.path.expandvars(os.environ.get("AIRFLOW_HOME", "~/airflow"))).expanduser()
+
+
+def open_store(conn_id: str | None = None) -> Store:
+    """
+    Open the store that a connection names; its tables are made on first use.
+
+    :param conn_id: id of a SQLite, PostgreSQL or MySQL connection; the default one need not exist.
+    :raises PreflightError: the connection is missing or of another type, or SQLite is used where workers
+        run on several machines.
+    :raises StoreUnavailable: the store does not answer, or is newer than this package.
+    """
+    from sqlalchemy import URL
+
+    from airflow_provider_sms.store.engine import Store
+
+    wanted = conn_id or conf.get("sms", "store_conn_id", fallback=DEFAULT_STORE_CONN_ID)
+    spool = Path(conf.get("sms", "spool_dir", fallback="") or airflow_home() / "sms" / "spool")
+    try:
+        connection = BaseHook.get_connection(wanted)
+    except AirflowNotFoundException:
+        if conn_id not in {None, DEFAULT_STORE_CONN_ID}:
+            msg = f"there is no such connection: create it, or leave store_conn_id empty for a SQLite file in {airflow_home()}"
+            raise PreflightError([msg], f"store connection {wanted!r}") from None
+        url, connect_args = URL.create("sqlite", database=str(airflow_home() / "sms" / "sms.db")), {}
+    else:
+        url, connect_args = _address(connection, wanted)
+    if url.get_backend_name() == "sqlite":
+        _refuse_shared_sqlite(wanted)
+    return Store.open(url, spool_dir=spool, connect_args=connect_args)
+
+
+def _address(connection: Any, conn_id: str) -> tuple[URL, dict[str, Any]]:
+    from sqlalchemy import URL
+
+    for form in secret_forms(connection.password or ""):
+        mask_secret(form)
+    extra = dict(connection.extra_dejson)
+    if connection.conn_type == "sqlite":
+        return URL.create("sqlite", database=_sqlite_path(connection)), {}
+    if connection.conn_type not in _DRIVERS:
+        msg = f"its type is {connection.conn_type!r}: a store is a connection of type sqlite, postgres or mysql"
+        raise PreflightError([msg], f"store connection {conn_id!r}")
+    driver, extra_name = _DRIVERS[connection.conn_type]
+    _require_driver(driver.partition("+")[2], extra_name, conn_id)
+    extra.pop("client", None)  # which MySQL driver Airflow's own hook shall take; ours is pymysql
+    url = URL.create(
+        driver,
+        username=connection.login or None,
+        password=connection.password or None,
+        host=connection.host or None,
+        port=connection.port or None,
+        database=connection.schema or None,
+    )
+    return url, extra
+
+
+def _sqlite_path(connection: Any) -> str:
+    # sqlite:////a/b.db arrives with an empty host and the path as schema; forms put it into the host.
+    path = connection.host or ""
+    if not path and connection.schema:
+        path = f"/{connection.schema.lstrip('/')}"
+    return path or str(airflow_home() / "sms" / "sms.db")
+
+
+def _require_driver(module: str, extra: str, conn_id: str) -> None:
+    from importlib.util import find_spec
+
+    if find_spec(module) is None:
+        msg = f"the driver {module!r} is not installed: pip install 'airflow-provider-sms[{extra}]'"
+        raise PreflightError([msg], f"store connection {conn_id!r}")
+
+
+def _refuse_shared_sqlite(conn_id: str) -> None:
+    named = conf.get("core", "executor", fallback="LocalExecutor")
+    # An entry may read "team=Executor", "Executor:alias" or "package.module.Executor".
+    executors = {part.split("=")[-1].split(":")[0].rpartition(".")[2].strip() for part in named.split(",")}
+    distributed = executors - _LOCAL_EXECUTORS
+    if distributed:
+        msg = (
+            f"with several workers or triggerers the store must be PostgreSQL or MySQL/MariaDB; it is SQLite, and the "
+            f"executor is {', '.join(sorted(distributed))}: create a connection {DEFAULT_STORE_CONN_ID!r} of type postgres or mysql"
+        )
+        raise PreflightError([msg], f"store connection {conn_id!r}")

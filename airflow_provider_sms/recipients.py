@@ -1,0 +1,144 @@
+"""
+Recipients from wherever a data team has them: a list, a DataFrame, SQL, or a CSV or Parquet file.
+
+All end as columns: ``mobile`` and, for templates, the template's fields, one value per row, as given.
+Checking and normalising come later (:mod:`airflow_provider_sms.planning`), so that all problems of all
+rows land in one error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_sms.errors import PreflightError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sqlalchemy import Engine
+
+MOBILE = "mobile"
+Columns = dict[str, list[Any]]
+
+
+def from_values(recipients: Any) -> Columns:
+    """
+    Take a number, a list of numbers, a list of row dicts, a dict of columns, or a DataFrame.
+
+    A DataFrame (or rows) of a single column needs no column named ``mobile``.
+
+    :raises PreflightError: when the shape is none of these.
+    """
+    if hasattr(recipients, "to_dict") and hasattr(recipients, "columns"):
+        return _named({str(name): recipients[name].tolist() for name in recipients.columns})
+    if hasattr(recipients, "tolist"):  # a Series or an array
+        recipients = recipients.tolist()
+    if isinstance(recipients, (str, int)):
+        recipients = [part for part in str(recipients).replace(";", ",").split(",") if part.strip()]
+    if isinstance(recipients, Mapping):
+        if all(isinstance(values, (list, tuple)) for values in recipients.values()):
+            return _named({str(name): list(values) for name, values in recipients.items()})
+        return _named({str(name): [value] for name, value in recipients.items()})  # one row
+    if isinstance(recipients, (Sequence, set, frozenset)) or hasattr(recipients, "__iter__"):
+        return _from_rows(list(recipients))
+    msg = f"recipients is a {type(recipients).__name__}: give a list of numbers, a list of dicts, or a DataFrame"
+    raise PreflightError([msg], "recipients")
+
+
+def from_sql(engine: Engine, sql: str) -> Columns:
+    """
+    Run a query; its columns are the fields, one of them ``mobile``.
+
+    The engine is used directly because a hook's own ``get_records`` logs statements and values.
+
+    :param engine: where to run it.
+    :param sql: one SELECT.
+    """
+    # no_parameters: a literal % in the statement is no placeholder.
+    with engine.connect().execution_options(no_parameters=True) as connection:
+        result = connection.exec_driver_sql(sql)
+        names = [str(name) for name in result.keys()]  # noqa: SIM118 - a result, not a dict
+        rows = result.fetchall()
+    return _named({name: [row[position] for row in rows] for position, name in enumerate(names)})
+
+
+def from_path(path: Path) -> Columns:
+    """
+    Read a CSV (UTF-8 or GB18030, with a header line) or a Parquet file.
+
+    :param path: a local path or an ``ObjectStoragePath``.
+    :raises PreflightError: when it is neither, or cannot be read.
+    """
+    suffix = path.name.lower().rpartition(".")[2]
+    if suffix not in {"csv", "parquet"}:
+        raise PreflightError([f"{path.name!r} ends in neither .csv nor .parquet: convert it"], "recipients")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        msg = f"{path.name!r} cannot be read ({type(error).__name__}): check the path and its connection"
+        raise PreflightError([msg], "recipients") from None
+    return _from_csv(content, path.name) if suffix == "csv" else _from_parquet(content)
+
+
+def _from_csv(content: bytes, name: str) -> Columns:
+    import csv
+    import io
+
+    for charset in ("utf-8-sig", "gb18030"):  # Chinese spreadsheets save CSV in GB
+        try:
+            text = content.decode(charset)
+        except UnicodeDecodeError:
+            continue
+        break
+    else:
+        raise PreflightError([f"{name!r} is text in neither UTF-8 nor GB18030: save it as UTF-8"], "recipients")
+    reader = csv.reader(io.StringIO(text, newline=""))
+    names = next(reader, [])
+    columns: Columns = {field.strip(): [] for field in names}
+    ragged = []
+    for row in reader:
+        if not row:
+            continue
+        if len(row) != len(names):
+            ragged.append(reader.line_num)
+            continue
+        for values, value in zip(columns.values(), row, strict=True):
+            values.append(value)
+    if ragged:
+        shown = ", ".join(map(str, ragged[:10]))
+        raise PreflightError([f"{name!r}: lines with another number of fields than the header: {shown}"], "recipients")
+    return _named(columns)
+
+
+def _from_parquet(content: bytes) -> Columns:
+    import io
+
+    import pandas as pd
+
+    return from_values(pd.read_parquet(io.BytesIO(content)))
+
+
+def _from_rows(rows: list[Any]) -> Columns:
+    if not any(isinstance(row, Mapping) for row in rows):
+        return {MOBILE: rows}
+    odd = [number for number, row in enumerate(rows, 1) if not isinstance(row, Mapping)]
+    if odd:
+        shown = ", ".join(map(str, odd[:10]))
+        raise PreflightError([f"some rows are dicts, rows {shown} are not: make all of them dicts"], "recipients")
+    # A field that a row lacks is kept as None, so that the check can name the row.
+    names = dict.fromkeys(str(name) for row in rows for name in row)
+    return _named({name: [row.get(name) for row in rows] for name in names})
+
+
+def _named(columns: Columns) -> Columns:
+    if MOBILE in columns:
+        return columns
+    for name in columns:
+        if name.lower() in {MOBILE, "phone", "手机号", "手机号码"}:
+            columns[MOBILE] = columns.pop(name)
+            return columns
+    if len(columns) == 1:
+        return {MOBILE: next(iter(columns.values()))}
+    found = ", ".join(map(repr, columns)) or "no columns"
+    raise PreflightError([f"there is no column 'mobile' (found {found}): rename the column with the numbers"], "recipients")
