@@ -1,6 +1,4 @@
-"""
-What goes over the wire, as plain values: the vendors' codecs make and read them, the transport moves them.
-"""
+"""What goes over the wire, as plain values: the vendors' codecs make and read them, the transport moves them."""
 
 from __future__ import annotations
 
@@ -56,7 +54,8 @@ class SoapCall:
 
     :param path: path of the service below the connection's base address.
     :param operations: names of the operation, the best first; the first that the WSDL has with
-        these very parameters is taken, after that any that has them.
+        these very parameters is taken. Where several names are given and none fits, the one operation
+        that has these parameters is taken, if there is just one.
     :param arguments: the parameters in the WSDL's spelling.
     :param wsdl: name of the WSDL that ships with the package (``"beidoutong"``).
     :param fetch_wsdl: read the vendor's own WSDL instead of the packaged one.

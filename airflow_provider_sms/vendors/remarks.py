@@ -1,0 +1,84 @@
+"""
+What vendors say in plain Chinese: to which error it belongs, and how much of it an error may quote.
+
+Some vendors answer every failure with one code and a sentence. The sentences are in no document; these words
+are what such sentences are made of.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from airflow_provider_sms import errors, redact
+from airflow_provider_sms.vendors.base import Code
+
+if TYPE_CHECKING:
+    from airflow_provider_sms.vendors.base import Account
+
+#: The most specific first: a sentence about a locked account may mention its password, too.
+_VERDICTS: tuple[tuple[re.Pattern[str], Code], ...] = (
+    (
+        re.compile(
+            r"(?:敏感|屏蔽|关键|违禁|非法|违规)(?:词|字|内容|信息)"
+            r"|(?:内容|短信|信息).*(?:敏感|屏蔽|违禁|非法|违规)"
+            r"|签名"
+        ),
+        Code(
+            "the vendor does not accept the text: it holds a forbidden word, or lacks its signature",
+            errors.ContentRejected,
+            "Change the text; the error's 'words' names the words, if the vendor named any",
+        ),
+    ),
+    (
+        re.compile(r"锁定|禁用|停用|冻结|黑名单|白名单|无权|权限|未授权|过期|屏蔽"),
+        Code(
+            "the account is locked, or may not do this",
+            errors.NotAllowed,
+            "Ask the vendor to unlock or allow it",
+        ),
+    ),
+    (
+        re.compile(r"余额|欠费|[条点]数不足"),
+        Code(
+            "the balance does not cover the messages of this call",
+            errors.InsufficientBalance,
+            "Buy messages, then send again what was not sent",
+        ),
+    ),
+    (
+        re.compile(r"密码|(?:[账帐][号户]|用户|企业).*(?:错误|不存在|不正确|无效|有误|为空)"),
+        Code(
+            "the account or its password is wrong",
+            errors.AuthenticationFailed,
+            "Correct the connection's login, password and ids",
+        ),
+    ),
+    (
+        re.compile(r"系统忙|繁忙|频繁|过快|太快|稍[后候]"),
+        Code("the vendor is busy", errors.VendorBusy, "Nothing was done; try again in a minute"),
+    ),
+)
+#: Longer runs of digits may be somebody's number.
+_LONG_DIGITS = re.compile(r"[0-9]{7,}")
+_LONGEST = 80
+
+
+def verdict(remark: str) -> Code | None:
+    """Give what a sentence means; ``None`` when its words don't show it."""
+    return next((code for pattern, code in _VERDICTS if pattern.search(remark)), None)
+
+
+def words(remark: str) -> tuple[str, ...]:
+    """Give the forbidden words that a sentence names behind its colon."""
+    _, _, named = remark.replace("：", ":").partition(":")
+    return tuple(word for word in re.split(r"[\s,，、;；|。.]+", named) if word)
+
+
+def shown(remark: str, account: Account) -> str:
+    """Give a sentence as an error or a table may quote it: one line, without numbers and credentials."""
+    remark = " ".join(remark.split())
+    for secret in redact.secret_forms(account.password):
+        remark = remark.replace(secret, "***")
+    remark = _LONG_DIGITS.sub(lambda found: redact.mask_number(found[0]), remark)
+    return remark if len(remark) <= _LONGEST else remark[:_LONGEST] + "…"
