@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from airflow_provider_sms.transport.failures import RedirectRefused
+from airflow_provider_sms.transport.failures import NoAnswer, RedirectRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -78,8 +78,15 @@ def below(base_url: str, path: str, query: str) -> Address:
     :param base_url: scheme, host, port and base path of the connection.
     :param path: path below it.
     :param query: raw query without ``?``.
+    :raises NoAnswer: the base is no address.
     """
-    base = parse(base_url.rstrip("/") or base_url)
+    try:
+        base = parse(base_url)
+    except ValueError:
+        base = None
+    if base is None:
+        msg = "the connection's address is no http:// or https:// address"
+        raise NoAnswer(msg, surely_not_sent=True)
     prefix = base.target.rstrip("/")
     return replace(base, target=f"{prefix}/{path.lstrip('/')}" + (f"?{query}" if query else ""))
 
