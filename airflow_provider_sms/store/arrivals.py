@@ -1,0 +1,98 @@
+"""What has arrived: the questions that sensors ask the tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import func, select
+
+from airflow_provider_sms.records import DeliveryStatus
+from airflow_provider_sms.store.schema import messages, replies, reports
+from airflow_provider_sms.store.views import message_status
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from airflow_provider_sms.store.engine import Store
+
+
+class DeliveryCounts(NamedTuple):
+    """
+    Messages (or reports) by what is known of their delivery.
+
+    :param delivered: finally reported as delivered.
+    :param failed: finally reported as failed.
+    :param pending: without a final report.
+    """
+
+    delivered: int
+    failed: int
+    pending: int
+
+
+class ArrivedReply(NamedTuple):
+    """A landed reply; the id is that of its page and its place there."""
+
+    reply_id: str
+    content: str
+
+
+def delivery_of(store: Store, send_key: str) -> DeliveryCounts:
+    """
+    Count a send's messages that the vendor accepted, or may have accepted.
+
+    :param send_key: which send.
+    """
+    status = message_status(messages.c.send_key == send_key).subquery()
+    statement = (
+        select(status.c.delivery, func.count())
+        .where(status.c.delivery.is_not(None))
+        .group_by(status.c.delivery)
+    )
+    with store.reading() as connection:
+        return _counts(dict(connection.execute(statement).tuples().all()))
+
+
+def reports_since(store: Store, conn_id: str, since: datetime) -> DeliveryCounts:
+    """
+    Count an account's reports that have landed.
+
+    :param conn_id: which account.
+    :param since: landed at this time or later, aware.
+    """
+    statement = (
+        select(reports.c.status, func.count())
+        .where(reports.c.conn_id == conn_id, reports.c.landed_at >= since)
+        .group_by(reports.c.status)
+    )
+    with store.reading() as connection:
+        return _counts(dict(connection.execute(statement).tuples().all()))
+
+
+def replies_since(
+    store: Store, conn_id: str, since: datetime, mobile: str | None = None
+) -> list[ArrivedReply]:
+    """
+    Give an account's replies, oldest first.
+
+    :param conn_id: which account.
+    :param since: received at this time or later, aware.
+    :param mobile: of this national number only.
+    """
+    statement = (
+        select(replies.c.page_id, replies.c.seq, replies.c.content)
+        .where(replies.c.conn_id == conn_id, replies.c.received_at >= since)
+        .order_by(replies.c.received_at, replies.c.page_id, replies.c.seq)
+    )
+    if mobile is not None:
+        statement = statement.where(replies.c.mobile == mobile)
+    with store.reading() as connection:
+        return [
+            ArrivedReply(f"{page}:{seq}", content) for page, seq, content in connection.execute(statement)
+        ]
+
+
+def _counts(found: dict[str, int]) -> DeliveryCounts:
+    delivered = found.pop(DeliveryStatus.DELIVERED, 0)
+    failed = found.pop(DeliveryStatus.FAILED, 0)
+    return DeliveryCounts(delivered, failed, sum(found.values()))

@@ -1,0 +1,152 @@
+"""The store: one engine per process and address, its tables, its clock."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Engine, make_url, select
+
+from airflow_provider_sms.errors import PreflightError, StoreUnavailable
+from airflow_provider_sms.store import schema
+from airflow_provider_sms.store.clock import ServerTime
+from airflow_provider_sms.store.dialects import make_engine
+from airflow_provider_sms.store.failures import mapped_errors, unavailable
+from airflow_provider_sms.store.ids import new_id
+from airflow_provider_sms.store.migrations import PROOF, bring_up
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from sqlalchemy import URL, Pool
+    from sqlalchemy.engine import Connection
+
+_lock = threading.Lock()
+_open: dict[tuple[URL, Path, str], Store] = {}
+_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+_inherited: list[Pool] = []
+
+
+@dataclass(frozen=True, eq=False)
+class Store:
+    """
+    A database with this package's tables in it; made by :meth:`open`.
+
+    :param engine: its engine, with this package's settings.
+    :param spool_dir: folder for pages that the database could not take.
+    """
+
+    engine: Engine
+    spool_dir: Path
+
+    @classmethod
+    def open(cls, url: str | URL, *, spool_dir: Path, connect_args: Mapping[str, Any] | None = None) -> Store:
+        """
+        Open a store, and create or migrate its tables if need be; repeated calls share one engine.
+
+        :param url: SQLAlchemy address; a driver that is not named is chosen.
+        :param spool_dir: folder for pages that the database could not take; one per store.
+        :param connect_args: for the driver, over what this package sets.
+        :raises PreflightError: the address is none that a store can have.
+        :raises StoreUnavailable: the database is away, or its tables are newer than this package.
+        """
+        address = _parse(url)
+        arguments = dict(connect_args or {})
+        key = (address, spool_dir, repr(sorted(arguments.items())))
+        with _lock:
+            store = _open.get(key)
+            if store is None:
+                store = cls(_prepared(address, arguments), spool_dir)
+                _open[key] = store
+            return store
+
+    @property
+    def dialect(self) -> str:
+        """Which database: ``"sqlite"``, ``"postgresql"`` or ``"mysql"``."""
+        return self.engine.dialect.name
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """
+        Give a connection within a transaction that commits at the end.
+
+        :raises StoreUnavailable: the database is away, full, read-only, or refused a statement.
+        """
+        with mapped_errors(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """
+        Give a connection for reading only; on SQLite it waits for no writer.
+
+        :raises StoreUnavailable: as for :meth:`begin`.
+        """
+        with mapped_errors(), self.engine.connect() as connection:
+            yield connection.execution_options(sms_read_only=True)
+
+    def now(self) -> datetime:
+        """Tell the time (UTC) by the database server's clock, the one that leases and claims go by."""
+        with self.reading() as connection:
+            moment: datetime = connection.execute(select(ServerTime())).scalar_one()
+        return moment
+
+    def prove_writable(self) -> None:
+        """
+        Commit a tiny write, so that a read-only or full store is found before a vendor's queue is read.
+
+        :raises StoreUnavailable: it cannot be written.
+        """
+        with self.begin() as connection:
+            statement = schema.meta.update().where(schema.meta.c.name == PROOF)
+            connection.execute(statement, {"value": new_id()})
+
+    def close(self) -> None:
+        """Close the connections; the next :meth:`open` makes a new engine."""
+        with _lock:
+            for key in [key for key, store in _open.items() if store is self]:
+                del _open[key]
+        self.engine.dispose()
+
+
+def _parse(url: str | URL) -> URL:
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return make_url(url)
+    except ArgumentError:
+        pass
+    problem = "its address is no database address: give one like postgresql://user@host/database"
+    raise PreflightError([problem], "SMS store")
+
+
+def _prepared(address: URL, arguments: dict[str, Any]) -> Engine:
+    try:
+        engine = make_engine(address, arguments)
+    except OSError as error:
+        reason = f"its folder: {error.strerror}"
+    else:
+        _engines.add(engine)
+        with mapped_errors():
+            bring_up(engine)
+        return engine
+    raise StoreUnavailable(unavailable(reason))
+
+
+def _after_fork() -> None:
+    # A child must neither use nor close its parent's connections: closing would say goodbye to the
+    # server in the parent's name. So the old pools are kept, untouched, and new ones made.
+    global _lock  # noqa: PLW0603 - another thread of the parent may have held it
+    _lock = threading.Lock()
+    for engine in _engines:
+        _inherited.append(engine.pool)
+        engine.dispose(close=False)
+
+
+os.register_at_fork(after_in_child=_after_fork)

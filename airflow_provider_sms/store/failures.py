@@ -1,0 +1,87 @@
+"""
+What goes wrong with a database, told without what was in the statement.
+
+A driver's message may quote values (``Key (mobile)=(138...) already exists``) or the address it
+could not reach; the errors raised here name the kind of failure and nothing else.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sqlalchemy import exc
+
+from airflow_provider_sms.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: MySQL's numbers for what an operator can do something about.
+_MYSQL_MEANINGS = {
+    1021: "disk full",
+    1044: "access denied",
+    1045: "access denied",
+    1049: "no such database",
+    1114: "table or disk full",
+    1142: "access denied",
+    1205: "lock wait timed out",
+    1213: "deadlock",
+    1290: "server is read-only",
+    1792: "read-only transaction",
+    1836: "server is read-only",
+    2002: "no connection",
+    2003: "no connection",
+    2006: "connection lost",
+    2013: "connection lost",
+}
+
+
+@contextmanager
+def mapped_errors() -> Iterator[None]:
+    """
+    Turn every failure of the database into :class:`StoreUnavailable`.
+
+    The original error is neither cause nor context of the new one: both may hold values.
+
+    :raises StoreUnavailable: the store is away, full, read-only, or refused the statement.
+    """
+    try:
+        yield
+    except exc.DBAPIError as error:
+        reason = describe(error.orig)
+    except exc.TimeoutError:
+        reason = "no free connection in time"
+    except sqlite3.Error as error:
+        reason = describe(error)
+    else:
+        return
+    raise StoreUnavailable(unavailable(reason))
+
+
+def unavailable(reason: str) -> str:
+    """Make the sentence of a :class:`StoreUnavailable`."""
+    return f"the SMS store cannot be used ({reason}); check the database behind the connection of the store"
+
+
+def describe(error: BaseException | None) -> str:
+    """
+    Name a driver's error: its class, its code and what the code means.
+
+    :param error: as the driver raised it.
+    """
+    if error is None:
+        return "no connection"
+    kind = type(error).__name__
+    if isinstance(error, sqlite3.Error):
+        # SQLite's messages name tables and columns, never values.
+        return f"{kind}: {error}"
+    state = getattr(error, "sqlstate", None)
+    if state:
+        # psycopg names each code in a class of its own: DiskFull, ReadOnlySqlTransaction.
+        return f"{kind}, SQLSTATE {state}"
+    if error.args and isinstance(error.args[0], int):
+        meaning = _MYSQL_MEANINGS.get(error.args[0], "refused")
+        return f"{kind} {error.args[0]}: {meaning}"
+    return f"{kind}: no connection"

@@ -1,0 +1,136 @@
+"""
+Landing: records become rows, together with the state of their page, in one transaction.
+
+A row is named by its page and its place there, never by content: two equal replies are two replies.
+So landing a page again changes nothing, and a better parser adds what was missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+
+from airflow_provider_sms.errors import StoreUnavailable
+from airflow_provider_sms.records import DeliveryStatus, PageState, Queue
+from airflow_provider_sms.store import bulk
+from airflow_provider_sms.store.clock import ServerTime
+from airflow_provider_sms.store.fitting import fit
+from airflow_provider_sms.store.schema import pages, replies, reports
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sqlalchemy.engine import Connection
+
+    from airflow_provider_sms.records import Reply, Report
+    from airflow_provider_sms.store.engine import Store
+
+#: Drivers look up how to write a value by its exact type; a plain string is the fastest.
+_STATUS = {status: status.value for status in DeliveryStatus}
+_TABLES = {Queue.REPORTS: reports, Queue.REPLIES: replies}
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """
+    How a page landed.
+
+    :param state: ``landed``, ``empty`` or ``quarantined``.
+    :param records: how many records of it are rows now.
+    :param problem: why it is quarantined.
+    """
+
+    state: PageState
+    records: int
+    problem: str = ""
+
+
+class Landing:
+    """
+    Where pages land in one store.
+
+    :param store: which one. Every method raises ``StoreUnavailable`` when it is away.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def land(
+        self,
+        page_id: str,
+        conn_id: str,
+        vendor: str,
+        queue: str,
+        records: Sequence[Report] | Sequence[Reply],
+        *,
+        read_at: datetime | None = None,
+        declared: int | None = None,
+        problem: str = "",
+    ) -> Landed:
+        """
+        Write a page's records as rows and the page's new state, both or neither.
+
+        :param records: the complete records in the vendor's order.
+        :param read_at: stands in for the time of records that have none; by default the page's own.
+        :param declared: how many records the vendor said the page has.
+        :param problem: what could not be read, without content; it makes the page quarantined.
+        :raises StoreUnavailable: also when the journal has no such page.
+        """
+        with self._store.begin() as connection:
+            # Locks the page's row, so that two workers that land one page take turns.
+            page = connection.execute(
+                select(pages.c.landed_at, pages.c.read_at, pages.c.started_at, ServerTime().label("now"))
+                .where(pages.c.page_id == page_id)
+                .with_for_update()
+            ).one_or_none()
+            if page is None:
+                msg = f"page {page_id} has no row in the SMS store: was it deleted?"
+                raise StoreUnavailable(msg)
+            table = _TABLES[Queue(queue)]
+            columns, unfit = fit(table, _columns(records, read_at or page.read_at or page.started_at))
+            columns |= {"page_id": page_id, "seq": range(len(records)), "conn_id": conn_id}
+            columns |= {"vendor": vendor, "landed_at": page.now}
+            if page.landed_at is None:
+                bulk.append(connection, table, columns, len(records))
+            else:
+                bulk.upsert(connection, table, columns, len(records), keep=("landed_at",))
+            problem = "; ".join(part for part in (problem, unfit) if part)
+            landed = Landed(_state(records, problem), len(records), problem)
+            _close(connection, page_id, landed, declared)
+        return landed
+
+
+def _state(records: Sequence[Any], problem: str) -> PageState:
+    if problem:
+        return PageState.QUARANTINED
+    return PageState.LANDED if records else PageState.EMPTY
+
+
+def _close(connection: Connection, page_id: str, landed: Landed, declared: int | None) -> None:
+    closed = pages.update().where(pages.c.page_id == page_id)
+    connection.execute(
+        closed.values(
+            state=landed.state,
+            records=landed.records,
+            declared=declared,
+            error=landed.problem or None,
+            landed_at=ServerTime(),
+        )
+    )
+
+
+def _columns(records: Sequence[Report] | Sequence[Reply], read_at: datetime) -> dict[str, Any]:
+    if not records:
+        return {}
+    values: dict[str, Any] = dict(zip(records[0]._fields, zip(*records, strict=True), strict=True))
+    times = values.pop("occurred_at")
+    timed = None not in times
+    values["time_source"] = "vendor" if timed else ["read" if time is None else "vendor" for time in times]
+    moments = times if timed else [read_at if time is None else time for time in times]
+    if "status" in values:
+        values["status"] = [_STATUS[status] for status in values["status"]]
+        return values | {"reported_at": moments}
+    return values | {"received_at": moments}

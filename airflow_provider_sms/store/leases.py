@@ -1,0 +1,149 @@
+"""
+Leases: of all workers, one reads a queue.
+
+A lease has an owner and an expiry by the store's clock. Who dies stops renewing, and the queue is free
+after the expiry; nobody has to notice the death. The row also remembers when the vendor lets the queue
+be read again, so the least interval holds across workers, too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Float, and_, exc, or_, select
+
+from airflow_provider_sms.errors import QueueBusy
+from airflow_provider_sms.store.clock import Elapsed, ServerTime
+from airflow_provider_sms.store.schema import leases
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import ColumnElement
+    from sqlalchemy.engine import Connection
+
+    from airflow_provider_sms.store.engine import Store
+
+_OWNER_LENGTH = 250
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """
+    The right to read a queue.
+
+    :param expires_at: when it ends, by the store's clock.
+    """
+
+    conn_id: str
+    queue: str
+    owner: str
+    expires_at: datetime
+
+
+class Leases:
+    """
+    The leases in one store.
+
+    :param store: where they are kept. Every method raises ``StoreUnavailable`` when it is away.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def acquire(self, conn_id: str, queue: str, owner: str, seconds: float) -> Lease:
+        """
+        Take the lease of a queue; its owner may take it again.
+
+        :param seconds: how long it holds unless renewed; longer than the longest single read.
+        :raises QueueBusy: another holds it.
+        """
+        owner = owner[:_OWNER_LENGTH]
+        free = or_(leases.c.owner.is_(None), leases.c.owner == owner, leases.c.expires_at <= ServerTime())
+        self._make_row(conn_id, queue)
+        with self._store.begin() as connection:
+            taken = leases.update().where(*_of(conn_id, queue), free)
+            if connection.execute(taken.values(owner=owner, expires_at=ServerTime(seconds))).rowcount == 1:
+                return Lease(conn_id, queue, owner, _expiry(connection, conn_id, queue))
+            holder = connection.scalar(select(leases.c.owner).where(*_of(conn_id, queue)))
+        raise _busy(conn_id, queue, holder or "")
+
+    def renew(self, lease: Lease, seconds: float) -> Lease:
+        """
+        Hold a lease for longer, also one that expired when nobody took it since.
+
+        :raises QueueBusy: another holds it now; what is read from here on would be read twice at once.
+        """
+        with self._store.begin() as connection:
+            held = leases.update().where(*_held(lease)).values(expires_at=ServerTime(seconds))
+            if connection.execute(held).rowcount == 1:
+                expires_at = _expiry(connection, lease.conn_id, lease.queue)
+                return Lease(lease.conn_id, lease.queue, lease.owner, expires_at)
+            holder = connection.scalar(select(leases.c.owner).where(*_of(lease.conn_id, lease.queue)))
+        raise _busy(lease.conn_id, lease.queue, holder or "")
+
+    def release(self, lease: Lease) -> None:
+        """Give a lease back; one that another holds by now stays his."""
+        with self._store.begin() as connection:
+            connection.execute(leases.update().where(*_held(lease)).values(owner=None, expires_at=None))
+
+    def mark_read(self, lease: Lease, interval: float) -> None:
+        """
+        Note that the queue is being read now, and not to be read again for some seconds.
+
+        :param interval: the vendor's least seconds between two reads.
+        """
+        with self._store.begin() as connection:
+            read = leases.update().where(*_held(lease))
+            connection.execute(read.values(last_read_at=ServerTime(), next_read_at=ServerTime(interval)))
+
+    def wait_seconds(self, conn_id: str, queue: str) -> float:
+        """Tell how many seconds the vendor wants the queue left alone, 0 when it may be read."""
+        wait = Elapsed(ServerTime(), leases.c.next_read_at)
+        with self._store.reading() as connection:
+            seconds = connection.scalar(select(wait.cast(Float)).where(*_of(conn_id, queue)))
+        return max(0.0, seconds or 0.0)
+
+    def holder(self, conn_id: str, queue: str) -> Lease | None:
+        """Tell who holds the lease of a queue, if anybody does."""
+        statement = select(leases).where(*_of(conn_id, queue), leases.c.expires_at > ServerTime())
+        with self._store.reading() as connection:
+            row = connection.execute(statement).one_or_none()
+        if row is None or row.owner is None:
+            return None
+        return Lease(conn_id, queue, row.owner, row.expires_at)
+
+    def _make_row(self, conn_id: str, queue: str) -> None:
+        with self._store.reading() as connection:
+            if connection.scalar(select(leases.c.queue).where(*_of(conn_id, queue))) is not None:
+                return
+        with self._store.begin() as connection:
+            try:
+                with connection.begin_nested():
+                    connection.execute(leases.insert(), {"conn_id": conn_id, "queue": queue})
+            except exc.IntegrityError:
+                return  # Another worker made it in this very moment.
+
+
+def _of(conn_id: str, queue: str) -> tuple[ColumnElement[bool], ...]:
+    return leases.c.conn_id == conn_id, leases.c.queue == queue
+
+
+def _held(lease: Lease) -> tuple[ColumnElement[bool], ...]:
+    return (and_(*_of(lease.conn_id, lease.queue)), leases.c.owner == lease.owner)
+
+
+def _expiry(connection: Connection, conn_id: str, queue: str) -> datetime:
+    expires_at: datetime = connection.execute(
+        select(leases.c.expires_at).where(*_of(conn_id, queue))
+    ).scalar_one()
+    return expires_at
+
+
+def _busy(conn_id: str, queue: str, holder: str) -> QueueBusy:
+    msg = (
+        f"connection {conn_id!r}: {holder or 'another worker'} is reading the {queue} queue; "
+        "nothing was read here, try again later"
+    )
+    return QueueBusy(msg, holder)

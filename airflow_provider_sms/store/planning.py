@@ -1,0 +1,119 @@
+"""Write a planned send into the ledger: one row for the send, one per batch, one per recipient."""
+
+from __future__ import annotations
+
+import json
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import exc, select
+
+from airflow_provider_sms.records import BatchState
+from airflow_provider_sms.store import bulk
+from airflow_provider_sms.store.clock import ServerTime
+from airflow_provider_sms.store.schema import batches, messages, sends
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sqlalchemy.engine import Connection
+
+    from airflow_provider_sms.store.plans import PlannedBatch, PlannedSend
+
+#: Recipients written at a time, so that a send of millions needs no memory of its size.
+_CHUNK = 50_000
+
+
+class KeyTaken(Exception):
+    """The send key is there already."""
+
+
+def write(connection: Connection, send: PlannedSend, planned: Sequence[PlannedBatch]) -> None:
+    """
+    Write a send within the caller's transaction.
+
+    :raises KeyTaken: the send key is there already; the transaction must be rolled back.
+    """
+    now = connection.scalar(select(ServerTime()))
+    task = {
+        "dag_id": send.dag_id,
+        "task_id": send.task_id,
+        "run_id": send.run_id,
+        "map_index": send.map_index,
+    }
+    common = {"send_key": send.send_key, "conn_id": send.conn_id, "vendor": send.vendor, **task}
+    row = {
+        **common,
+        "fingerprint": send.fingerprint,
+        "recipients": sum(len(batch.mobiles) for batch in planned),
+        "batches": len(planned),
+        "created_at": now,
+    }
+    try:
+        connection.execute(sends.insert(), row)
+    except exc.IntegrityError:
+        taken = True
+    else:
+        taken = False
+    if taken:
+        raise KeyTaken
+    if not planned:
+        return
+    connection.execute(
+        batches.insert(),
+        [
+            {
+                **common,
+                "batch_no": batch.batch_no,
+                "state": BatchState.PREPARED,
+                "reference": batch.reference,
+                "recipients": len(batch.mobiles),
+                "segments": batch.total_segments,
+                "content": batch.content,
+                "templated": bool(batch.values),
+                "extno": batch.extno,
+                "send_at": batch.send_at,
+                "attempts": 0,
+                "prepared_at": now,
+            }
+            for batch in planned
+        ],
+    )
+    for chunk in _chunks(planned):
+        _write_messages(connection, send.send_key, chunk)
+
+
+def _chunks(planned: Sequence[PlannedBatch]) -> Iterator[list[PlannedBatch]]:
+    chunk: list[PlannedBatch] = []
+    size = 0
+    for batch in planned:
+        chunk.append(batch)
+        size += len(batch.mobiles)
+        if size >= _CHUNK:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _write_messages(connection: Connection, send_key: str, planned: Sequence[PlannedBatch]) -> None:
+    def flat(parts: Iterator[Any]) -> list[Any]:
+        return list(chain.from_iterable(parts))
+
+    columns: dict[str, Any] = {
+        "send_key": send_key,
+        "batch_no": flat([batch.batch_no] * len(batch.mobiles) for batch in planned),
+        "seq": flat(range(len(batch.mobiles)) for batch in planned),
+        "mobile": flat(batch.mobiles for batch in planned),
+        "content": flat(batch.contents or [batch.content] * len(batch.mobiles) for batch in planned),
+        "segments": flat(
+            [batch.segments] * len(batch.mobiles) if isinstance(batch.segments, int) else batch.segments
+            for batch in planned
+        ),
+    }
+    if any(batch.values for batch in planned):
+        columns["template_values"] = flat(
+            [json.dumps(row, ensure_ascii=False) for row in batch.values] or [None] * len(batch.mobiles)
+            for batch in planned
+        )
+    bulk.append(connection, messages, columns, len(columns["mobile"]))

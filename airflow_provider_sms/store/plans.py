@@ -1,0 +1,149 @@
+"""What goes into the ledger and what comes out, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from airflow_provider_sms.records import BatchState
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedSend:
+    """
+    One send as a whole.
+
+    :param send_key: what makes it the same send on a retry; at most 250 characters.
+    :param conn_id: the connection it goes through.
+    :param vendor: name of the vendor.
+    :param fingerprint: SHA-256 (hexadecimal) of what must not change under one send key: the text or
+        template, and the connection.
+    :param dag_id: the Airflow task it belongs to, where there is one; likewise the next three.
+    """
+
+    send_key: str
+    conn_id: str
+    vendor: str
+    fingerprint: str
+    dag_id: str | None = None
+    task_id: str | None = None
+    run_id: str | None = None
+    map_index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedBatch:
+    """
+    One vendor call as it is planned.
+
+    :param batch_no: its place in the send, unique there.
+    :param reference: our id of the call; a claim replaces it.
+    :param mobiles: national numbers; none may be twice in a send.
+    :param content: the text; for a template submit the vendor's own template text.
+    :param contents: the text that each mobile gets, where it is not ``content``.
+    :param values: for template submits, one tuple of values per mobile.
+    :param segments: what each message is charged as, or one figure for all.
+    :param send_at: when the vendor shall send it, aware; ``None`` is at once.
+    :param extno: extension digits, or ``""``.
+    """
+
+    batch_no: int
+    reference: str
+    mobiles: Sequence[str] = field(repr=False)
+    content: str = field(repr=False)
+    contents: Sequence[str] = field(default=(), repr=False)
+    values: Sequence[tuple[str, ...]] = field(default=(), repr=False)
+    segments: Sequence[int] | int = 1
+    send_at: datetime | None = None
+    extno: str = ""
+
+    @property
+    def total_segments(self) -> int:
+        """Messages that the whole batch is charged as."""
+        if isinstance(self.segments, int):
+            return self.segments * len(self.mobiles)
+        return sum(self.segments)
+
+
+@dataclass(frozen=True, slots=True)
+class SendRow:
+    """
+    One send as it was first planned.
+
+    :param fingerprint: as given in its plan.
+    :param recipients: numbers in all its batches.
+    :param batches: how many batches.
+    :param created_at: when it was planned, aware UTC.
+    """
+
+    send_key: str
+    conn_id: str
+    vendor: str
+    fingerprint: str
+    recipients: int
+    batches: int
+    dag_id: str | None
+    task_id: str | None
+    run_id: str | None
+    map_index: int | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRow:
+    """
+    One batch as it stands in the ledger; times are aware UTC.
+
+    :param attempts: how often it was claimed.
+    :param error: why it is in this state, where that needs words.
+    :param claim_expires_at: until when its claim holds, while it is being submitted.
+    """
+
+    send_key: str
+    batch_no: int
+    conn_id: str
+    vendor: str
+    state: BatchState
+    reference: str
+    recipients: int
+    segments: int
+    accepted_count: int | None
+    vendor_batch_id: str | None
+    vendor_code: str | None
+    vendor_text: str | None
+    attempts: int
+    prepared_at: datetime
+    submitted_at: datetime | None
+    settled_at: datetime | None
+    send_at: datetime | None
+    claim_owner: str | None
+    claim_expires_at: datetime | None
+    settled_by: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SendSummary:
+    """
+    How a send stands, counted in recipients (``segments``: in charged messages).
+
+    The four outcomes add up to ``recipients``. A batch that is being submitted counts as unknown, one
+    that is still prepared as not sent. Where the vendor took fewer numbers than it got, the rest
+    counts as rejected.
+    """
+
+    send_key: str
+    recipients: int
+    segments: int
+    accepted: int
+    rejected: int
+    unknown: int
+    not_sent: int
+
+    def as_dict(self) -> dict[str, str | int]:
+        """Give it as a plain dictionary, the form of an XCom value."""
+        return asdict(self)

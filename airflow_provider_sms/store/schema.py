@@ -1,0 +1,220 @@
+"""
+The tables.
+
+Names and documented columns are a public contract: analysts' SQL reads them. Times are UTC, ids are
+text. Foreign keys are left out on purpose: every row is written together with its parent in one
+transaction, and a check per row would cost more than the row.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Column, Date, Float, Index, Integer, MetaData, String, Table
+
+from airflow_provider_sms.store.columns import Amount, UtcDateTime, key, prose, raw
+
+#: Longest values of the key columns, in characters. Together they fit InnoDB's index limit.
+SEND_KEY_LENGTH = 250
+CONN_ID_LENGTH = 200
+VENDOR_LENGTH = 40
+ID_LENGTH = 128
+MOBILE_LENGTH = 32
+CODE_LENGTH = 64
+
+metadata = MetaData()
+
+
+def _table(name: str, *parts: Any) -> Table:
+    return Table(name, metadata, *parts, mysql_engine="InnoDB", mysql_charset="utf8mb4")
+
+
+#: Facts about the store itself: its schema version, and a row that is written to prove it can be.
+meta = _table(
+    "sms_meta",
+    Column("name", key(64), primary_key=True),
+    Column("value", key(250), nullable=False),
+)
+
+#: One row per send key: what the key was first used for.
+sends = _table(
+    "sms_sends",
+    Column("send_key", key(SEND_KEY_LENGTH), primary_key=True),
+    Column("conn_id", key(CONN_ID_LENGTH), nullable=False),
+    Column("vendor", key(VENDOR_LENGTH), nullable=False),
+    Column("fingerprint", key(64), nullable=False),
+    Column("recipients", Integer, nullable=False),
+    Column("batches", Integer, nullable=False),
+    Column("dag_id", key(250)),
+    Column("task_id", key(250)),
+    Column("run_id", key(250)),
+    Column("map_index", Integer),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+#: One row per vendor call.
+batches = _table(
+    "sms_batches",
+    Column("send_key", key(SEND_KEY_LENGTH), primary_key=True),
+    Column("batch_no", Integer, primary_key=True, autoincrement=False),
+    Column("conn_id", key(CONN_ID_LENGTH), nullable=False),
+    Column("vendor", key(VENDOR_LENGTH), nullable=False),
+    Column("state", key(16), nullable=False),
+    Column("reference", key(ID_LENGTH), nullable=False),
+    Column("vendor_batch_id", key(ID_LENGTH)),
+    Column("vendor_code", key(CODE_LENGTH)),
+    Column("vendor_text", prose()),
+    Column("recipients", Integer, nullable=False),
+    Column("segments", Integer, nullable=False),
+    Column("accepted_count", Integer),
+    Column("dag_id", key(250)),
+    Column("task_id", key(250)),
+    Column("run_id", key(250)),
+    Column("map_index", Integer),
+    Column("prepared_at", UtcDateTime, nullable=False),
+    Column("submitted_at", UtcDateTime),
+    Column("settled_at", UtcDateTime),
+    Column("content", prose(), nullable=False),
+    Column("templated", Boolean, nullable=False),
+    Column("extno", key(32), nullable=False),
+    Column("send_at", UtcDateTime),
+    Column("attempts", Integer, nullable=False),
+    Column("claim_owner", key(250)),
+    Column("claim_expires_at", UtcDateTime),
+    Column("settled_by", key(16)),
+    Column("error", prose()),
+    Index("sms_batches_state", "state", "vendor"),
+    Index("sms_batches_submitted", "submitted_at"),
+)
+
+#: One row per recipient; ``seq`` is its place in the batch.
+messages = _table(
+    "sms_messages",
+    Column("send_key", key(SEND_KEY_LENGTH), primary_key=True),
+    Column("batch_no", Integer, primary_key=True, autoincrement=False),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("mobile", key(MOBILE_LENGTH), nullable=False),
+    Column("content", prose(), nullable=False),
+    Column("segments", Integer, nullable=False),
+    Column("vendor_message_id", key(ID_LENGTH)),
+    Column("template_values", prose()),
+    Index("sms_messages_mobile", "send_key", "mobile", unique=True),
+)
+
+#: Every id that a report on a batch may bear: our references, the vendor's ids, and ids of reports
+#: that proved an unknown batch accepted.
+batch_ids = _table(
+    "sms_batch_ids",
+    Column("send_key", key(SEND_KEY_LENGTH), primary_key=True),
+    Column("batch_no", Integer, primary_key=True, autoincrement=False),
+    Column("vendor_message_id", key(ID_LENGTH), primary_key=True),
+    Column("vendor", key(VENDOR_LENGTH), nullable=False),
+    Column("kind", key(16), nullable=False),
+    Index("sms_batch_ids_id", "vendor_message_id", "vendor"),
+)
+
+#: One row per destructive read or push, with the raw bytes.
+pages = _table(
+    "sms_pages",
+    Column("page_id", key(64), primary_key=True),
+    Column("conn_id", key(CONN_ID_LENGTH), nullable=False),
+    Column("vendor", key(VENDOR_LENGTH), nullable=False),
+    Column("queue", key(16), nullable=False),
+    Column("source", key(8), nullable=False),
+    Column("state", key(16), nullable=False),
+    Column("owner", key(250)),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("read_at", UtcDateTime),
+    Column("landed_at", UtcDateTime),
+    Column("http_status", Integer),
+    Column("framing_complete", Boolean),
+    Column("framing_problem", prose()),
+    Column("declared", Integer),
+    Column("records", Integer),
+    Column("error", prose()),
+    # The body stands last: SQLite walks over what comes before a column to reach it.
+    Column("body", raw()),
+    Index("sms_pages_queue", "conn_id", "queue", "state", "started_at"),
+)
+
+
+def _record_columns() -> list[Column[Any]]:
+    return [
+        Column("page_id", key(64), primary_key=True),
+        Column("seq", Integer, primary_key=True, autoincrement=False),
+        Column("conn_id", key(CONN_ID_LENGTH), nullable=False),
+        Column("vendor", key(VENDOR_LENGTH), nullable=False),
+        Column("vendor_message_id", key(ID_LENGTH), nullable=False),
+        Column("mobile", key(MOBILE_LENGTH), nullable=False),
+    ]
+
+
+#: One row per delivery report, named by its page and its place there.
+reports = _table(
+    "sms_reports",
+    *_record_columns(),
+    Column("status", key(16), nullable=False),
+    Column("vendor_status", key(CODE_LENGTH), nullable=False),
+    Column("error_code", key(CODE_LENGTH), nullable=False),
+    Column("extno", key(32), nullable=False),
+    Column("reported_at", UtcDateTime, nullable=False),
+    Column("time_source", key(8), nullable=False),
+    Column("landed_at", UtcDateTime, nullable=False),
+    # The number first: a person has few reports, while some vendors give one id to a whole batch.
+    Index("sms_reports_mobile", "mobile", "vendor_message_id"),
+)
+
+#: One row per reply, named by its page and its place there.
+replies = _table(
+    "sms_replies",
+    *_record_columns(),
+    Column("content", prose(), nullable=False),
+    Column("extno", key(32), nullable=False),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("time_source", key(8), nullable=False),
+    Column("landed_at", UtcDateTime, nullable=False),
+    Index("sms_replies_mobile", "mobile", "received_at"),
+    Index("sms_replies_received", "conn_id", "received_at"),
+)
+
+#: Who reads which queue, until when; and when the vendor lets it be read again.
+leases = _table(
+    "sms_leases",
+    Column("conn_id", key(CONN_ID_LENGTH), primary_key=True),
+    Column("queue", key(16), primary_key=True),
+    Column("owner", key(250)),
+    Column("expires_at", UtcDateTime),
+    Column("last_read_at", UtcDateTime),
+    Column("next_read_at", UtcDateTime),
+)
+
+#: One row per balance that a vendor told.
+balances = _table(
+    "sms_balances",
+    Column("id", key(64), primary_key=True),
+    Column("conn_id", key(CONN_ID_LENGTH), nullable=False),
+    Column("vendor", key(VENDOR_LENGTH), nullable=False),
+    Column("checked_at", UtcDateTime, nullable=False),
+    Column("remaining", Amount, nullable=False),
+    Column("unit", String(16), nullable=False),
+    Column("total", Amount),
+    Column("pay_mode", String(16), nullable=False),
+    Index("sms_balances_conn", "conn_id", "checked_at"),
+)
+
+#: One row per local day, account and carrier; made anew by pandas.
+delivery_daily = _table(
+    "sms_delivery_daily",
+    Column("day", Date, primary_key=True),
+    Column("conn_id", key(CONN_ID_LENGTH), primary_key=True),
+    Column("vendor", key(VENDOR_LENGTH), primary_key=True),
+    Column("carrier", key(64), primary_key=True),
+    Column("intended", BigInteger, nullable=False),
+    Column("accepted", BigInteger, nullable=False),
+    Column("delivered", BigInteger, nullable=False),
+    Column("failed", BigInteger, nullable=False),
+    Column("silent", BigInteger, nullable=False),
+    Column("delivery_rate", Float(53)),
+    Column("latency_p50_seconds", Float(53)),
+    Column("latency_p95_seconds", Float(53)),
+)
