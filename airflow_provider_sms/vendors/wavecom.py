@@ -208,10 +208,10 @@ class WavecomVendor(Vendor):
             raise self.broken(Operation.REPLIES, account, "something that is no reply after the count")
         # More heads than declared: somebody wrote "|1;2;" in a reply, and which one cannot be told.
         self._not_more(Operation.REPLIES, account, declared, len(heads))
-        ends = [head.start() for head in heads[1:]] + [len(records)]
+        bounds = [*(head.start() for head in heads), len(records)]
         replies = [
             Reply(head[1], head[2], records[head.end() : end], "", None)
-            for head, end in zip(heads, ends, strict=True)
+            for head, end in zip(heads, bounds[1:], strict=True)
         ]
         if response.complete and len(heads) == declared:
             return self._whole_replies(account, replies)
