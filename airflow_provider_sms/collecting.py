@@ -11,7 +11,6 @@ Signals are held back from the vendor's first byte to the raw commit, and only t
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,11 +26,11 @@ from airflow_provider_sms.vendors.base import Operation
 from airflow_provider_sms.wire import WireResponse
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Callable
 
     from airflow_provider_sms.gateway import Gateway
     from airflow_provider_sms.store.engine import Store
-    from airflow_provider_sms.store.journal import PageRow
     from airflow_provider_sms.store.leases import Lease
     from airflow_provider_sms.wire import WireRequest
 
@@ -160,8 +159,8 @@ class Collector:
                 ", ".join(dead),
             )
         for row in self._journal.unlanded(self._conn_id, self._queue.value):
-            self._log.info("page %s was read by an earlier run that did not finish: landing it now", row.page_id)
-            self._land(row)
+            self._log.info("page %s was read by a run that did not finish: landing it now", row.page_id)
+            self._land(row.page_id, self._journal.page(row.page_id).response)
 
     def _read_on(
         self,
@@ -184,7 +183,7 @@ class Collector:
                     return False
                 self._sleep(pause)
             self._leases.renew(lease, self._lease_seconds)
-            if self._land(self._read(lease, request)):
+            if self._land(*self._read(lease, request)):
                 return True
             self._pages += 1
             if time.monotonic() - told >= _PROGRESS_SECONDS:
@@ -192,7 +191,7 @@ class Collector:
                 self._log.info("queue: %s read, %.0f s", f"{self._records:,}", told - started)
         return False
 
-    def _read(self, lease: Lease, request: WireRequest) -> PageRow:
+    def _read(self, lease: Lease, request: WireRequest) -> tuple[str, WireResponse]:
         """Take one page off the vendor's queue and put its bytes on disk; nothing looks at them here."""
         from airflow_provider_sms.transport.failures import NoAnswer
 
@@ -209,7 +208,7 @@ class Collector:
         self._leases.mark_read(lease, interval)
         if response is None:
             raise self._no_answer(page_id, problem, lost=lost)
-        return self._journal.page(page_id)
+        return page_id, response
 
     def _keep(self, page_id: str, response: WireResponse) -> None:
         try:
@@ -221,96 +220,96 @@ class Collector:
                 problem=response.problem,
             )
         except errors.StoreUnavailable as failure:
-            self._spool.put(
-                SpooledPage(
-                    page_id=page_id,
-                    conn_id=self._conn_id,
-                    vendor=self._vendor,
-                    queue=self._queue.value,
-                    body=response.body,
-                    complete=response.complete,
-                    status=response.status,
-                    problem=response.problem,
-                )
+            page = SpooledPage(
+                page_id=page_id,
+                conn_id=self._conn_id,
+                vendor=self._vendor,
+                queue=self._queue.value,
+                body=response.body,
+                status=response.status,
+                complete=response.complete,
+                problem=response.problem,
             )
+            path = self._spool.put(page)
             msg = (
-                f"the store went away after a page was read ({failure}). The page's {len(response.body):,} bytes are "
-                f"safe in the spool {self._spool.directory} as {page_id}; the next run lands it"
+                f"the store went away after a page was read ({failure}). The page's "
+                f"{len(response.body):,} bytes are safe in the spool as {path}; the next run lands it"
             )
             raise errors.StoreUnavailable(msg) from None
 
     def _no_answer(self, page_id: str, problem: str, *, lost: bool) -> errors.VendorUnreachable:
-        where = f"connection {self._conn_id!r} ({self._vendor}): {problem}"
         if not lost:
             self._journal.close_unread(page_id, PageState.EMPTY, problem)
-            return errors.VendorUnreachable(f"{where}; nothing was read. {self._so_far()}")
+            where = f"connection {self._conn_id!r} ({self._vendor})"
+            return errors.VendorUnreachable(f"{where}: {problem}; nothing was read. {self._so_far()}")
         self._suspect += 1
         self._journal.close_unread(page_id, PageState.SUSPECT, problem)
+        return self._lost(page_id, problem)
+
+    def _lost(self, page_id: str, problem: str) -> errors.VendorUnreachable:
         most = self._gateway.vendor.page_size(self._gateway.account, self._queue)
         return errors.VendorUnreachable(
-            f"{where}; the vendor may have deleted up to {most} records that never arrived: suspect page {page_id}, "
-            f"see 'airflow sms pages'. {self._so_far()}"
+            f"connection {self._conn_id!r} ({self._vendor}): {problem}; the vendor may have deleted up to {most} "
+            f"records that never arrived: suspect page {page_id}, see 'airflow sms pages'. {self._so_far()}"
         )
 
-    def _land(self, row: PageRow) -> bool:
+    def _land(self, page_id: str, response: WireResponse) -> bool:
         """Parse a stored page and land it; whether it said that the queue is empty."""
-        response = WireResponse(
-            row.http_status or _OK, row.body or b"", {}, complete=row.framing_complete, problem=row.error or ""
-        )
         if not response.body and not response.complete:
             self._suspect += 1
-            self._journal.close_unread(row.page_id, PageState.SUSPECT, response.problem)
-            msg = f"connection {self._conn_id!r}: {response.problem}; suspect page {row.page_id}, see 'airflow sms pages'"
-            raise errors.VendorUnreachable(msg)
+            self._journal.close_unread(page_id, PageState.SUSPECT, response.problem)
+            raise self._lost(page_id, response.problem)
         try:
             page = self._gateway.parse(self._queue, response)
         except (errors.VendorRejected, errors.VendorBusy) as refusal:
             # The vendor said no: it handed over nothing, and the page says why.
-            self._journal.close_unread(row.page_id, PageState.EMPTY, str(refusal))
+            self._journal.close_unread(page_id, PageState.EMPTY, str(refusal))
             raise
         except errors.WireFormatError as unreadable:
-            self._quarantine(row, response, str(unreadable))
+            self._quarantine(page_id, response, str(unreadable))
             return False
-        except Exception as bug:
-            # A parser's own mistake must not make this page block the queue for ever.
-            self._log.exception("page %s: the parser failed", row.page_id)
-            self._quarantine(row, response, f"the parser failed with {type(bug).__name__}")
+        except Exception as bug:  # noqa: BLE001 - a parser's mistake must not block the queue for ever
+            self._quarantine(page_id, response, f"the parser failed with {type(bug).__name__}")
             return False
-        self._landing.land(
-            row.page_id,
+        landed = self._landing.land(
+            page_id,
             self._conn_id,
             self._vendor,
             self._queue.value,
             page.records,
-            read_at=row.read_at,
             declared=page.declared,
             problem="" if page.complete else page.problem or response.problem or "the page is not whole",
         )
-        self._records += len(page.records)
+        self._records += landed.records
         self._unreadable_in_a_row = 0
-        if not page.complete:
+        if landed.problem:
             self._quarantined += 1
             self._log.error(
-                "page %s is not whole: %d records landed, the rest could not be read (%s). Its bytes are kept: "
-                "'airflow sms pages' shows it, 'airflow sms replay %s' reads it again",
-                row.page_id, len(page.records), page.problem, row.page_id,
-            )  # fmt: skip
-        if page.records and self._queue is Queue.REPORTS:
-            settled = Ledger(self._store).settle_by_reports(self._conn_id, self._vendor)
-            if settled:
-                self._log.info("%d batches whose outcome was not known are accepted: their reports came", settled)
-        return page.empty
+                "page %s: %d records landed, the rest could not be read (%s). %s",
+                page_id,
+                landed.records,
+                landed.problem,
+                _kept(page_id),
+            )
+        if landed.records and self._queue is Queue.REPORTS:
+            self._settle_unknown_sends()
+        return page.empty and not landed.problem
 
-    def _quarantine(self, row: PageRow, response: WireResponse, problem: str) -> None:
-        self._journal.quarantine(row.page_id, problem)
+    def _settle_unknown_sends(self) -> None:
+        by_number = not self._gateway.vendor.reports_bear_reference
+        settled = Ledger(self._store).settle_by_reports(conn_id=self._conn_id, by_number=by_number)
+        for send_key, batch_no in settled:
+            self._log.info(
+                "batch %d of send %s was unknown and is accepted: its reports came", batch_no, send_key
+            )
+
+    def _quarantine(self, page_id: str, response: WireResponse, problem: str) -> None:
+        self._journal.quarantine(page_id, problem)
         self._quarantined += 1
         self._unreadable_in_a_row += 1
-        told = (
-            f"{problem}. Page {row.page_id} is in quarantine with its {len(response.body):,} bytes: "
-            f"'airflow sms pages' shows it, 'airflow sms replay {row.page_id}' reads it again"
-        )
-        # One odd page of the vendor's is counted and the reading goes on; a web page, or two unreadable pages in a
-        # row, mean that something else answers, and every further read could cost records.
+        told = f"{problem}. Page {page_id} is in quarantine. {_kept(page_id)}"
+        # One odd page of the vendor's is counted and the reading goes on; a web page, or two unreadable
+        # pages in a row, mean that something else answers, and every further read could cost records.
         if not _looks_like_the_vendor(response) or self._unreadable_in_a_row >= _UNREADABLE_IN_A_ROW:
             raise errors.WireFormatError(f"{told}. Reading stopped. {self._so_far()}")
         self._log.error(told)
@@ -331,6 +330,10 @@ class Collector:
             collected.pages, f"{collected.records:,}", seconds,
             "is empty" if collected.queue_empty else "may hold more", collected.quarantined, collected.suspect,
         )  # fmt: skip
+
+
+def _kept(page_id: str) -> str:
+    return f"Its bytes are kept: 'airflow sms pages' shows it, 'airflow sms replay {page_id}' reads it again"
 
 
 def _looks_like_the_vendor(response: WireResponse) -> bool:

@@ -8,8 +8,7 @@ records, so it is reported as it happened and the caller keeps the books.
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from airflow_provider_sms import errors
 from airflow_provider_sms.records import Queue
@@ -48,7 +47,7 @@ class Gateway:
         self._transport: Transport = transport or HttpTransport(account.endpoint)
         self._fetched_wsdl: dict[str, bytes] = {}
 
-    def __enter__(self) -> Gateway:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -76,7 +75,9 @@ class Gateway:
 
         vendor, account = self.vendor, self.account
         request = (
-            vendor.template_request(account, submission) if template else vendor.submit_request(account, submission)
+            vendor.template_request(account, submission)
+            if template
+            else vendor.submit_request(account, submission)
         )
         try:
             wire = self._encode(request)
@@ -96,7 +97,11 @@ class Gateway:
             misdirected = 400 <= response.status < 500  # noqa: PLR2004 - HTTP's own class of statuses
             raise errors.SubmitUnknown(self._says(_trouble(response)), misdirected=misdirected)
         try:
-            return vendor.parse_template(account, response) if template else vendor.parse_submit(account, response)
+            return (
+                vendor.parse_template(account, response)
+                if template
+                else vendor.parse_submit(account, response)
+            )
         except errors.WireFormatError as error:
             raise errors.SubmitUnknown(str(error)) from None
 
@@ -136,11 +141,17 @@ class Gateway:
 
         self.vendor.require(Operation(queue.value), self.account.conn_id)
         reports = queue is Queue.REPORTS
-        request = self.vendor.reports_request(self.account) if reports else self.vendor.replies_request(self.account)
+        request = (
+            self.vendor.reports_request(self.account)
+            if reports
+            else self.vendor.replies_request(self.account)
+        )
         try:
             return self._encode(request)
         except NoAnswer as error:
-            raise errors.VendorUnreachable(self._says(f"the WSDL could not be read: {error.reason}")) from None
+            raise errors.VendorUnreachable(
+                self._says(f"the WSDL could not be read: {error.reason}")
+            ) from None
 
     def read(self, request: WireRequest) -> WireResponse:
         """
@@ -176,9 +187,13 @@ class Gateway:
             msg = self._says(f"{error.reason}; nothing was sent or changed, try again")
             raise errors.VendorUnreachable(msg) from None
         if response.status in _BUSY_STATUSES:
-            raise errors.VendorBusy(self._says(_trouble(response)), str(response.status), retry_after(response))
+            raise errors.VendorBusy(
+                self._says(_trouble(response)), str(response.status), retry_after(response)
+            )
         if response.status != _OK or not response.complete:
-            msg = self._says(f"{_trouble(response)}; nothing was sent or changed. Check the connection's host and base_path")
+            msg = self._says(
+                f"{_trouble(response)}; nothing was sent or changed. Check the connection's host and base_path"
+            )
             raise errors.WireFormatError(msg)
         return response
 
@@ -188,10 +203,10 @@ class Gateway:
         from airflow_provider_sms.transport.soap import SoapCodec
 
         codec = SoapCodec(self.account.endpoint)
-        wsdl = self._fetch_wsdl(codec, request) if request.fetch_wsdl else None
+        wsdl = self._fetch_wsdl(request) if request.fetch_wsdl else None
         return codec.encode(request, wsdl)
 
-    def _fetch_wsdl(self, codec: object, call: SoapCall) -> bytes:
+    def _fetch_wsdl(self, call: SoapCall) -> bytes:
         from airflow_provider_sms.transport.soap import fetch_request
 
         if call.path not in self._fetched_wsdl:
@@ -210,8 +225,3 @@ def _trouble(response: WireResponse) -> str:
     if response.status != _OK:
         return f"the server answered HTTP {response.status} instead of the vendor's answer"
     return f"the answer was cut off ({response.problem})"
-
-
-def fingerprint(*parts: str) -> str:
-    """Give a digest by which two texts can be compared without keeping them."""
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain, islice, repeat
 from string import Formatter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_sms import text
 from airflow_provider_sms.errors import PreflightError
@@ -122,7 +122,9 @@ def plan_text(vendor: Vendor, account: Account, columns: Columns, content: str, 
     return Plan(submits, duplicates)
 
 
-def plan_template(vendor: Vendor, account: Account, columns: Columns, source: str, *, extno: str = "") -> Plan:
+def plan_template(
+    vendor: Vendor, account: Account, columns: Columns, source: str, *, extno: str = ""
+) -> Plan:
     """
     Plan a text of each recipient's own.
 
@@ -143,10 +145,16 @@ def plan_template(vendor: Vendor, account: Account, columns: Columns, source: st
     native = vendor.native_template(account, template.source, template.fields)
     if native is None:
         return Plan(tuple(_equal_texts(vendor, account, mobiles, contents)), duplicates)
-    rows = list(zip(*(values[name] for name in native.fields), strict=True)) if native.fields else [()] * len(mobiles)
+    rows = (
+        list(zip(*(values[name] for name in native.fields), strict=True))
+        if native.fields
+        else [()] * len(mobiles)
+    )
     fits = [vendor.template_row_fits(account, row) for row in rows]
     # A row that the vendor's template would drop in silence goes out as an ordinary message.
-    plain = _equal_texts(vendor, account, _where(mobiles, fits, wanted=False), _where(contents, fits, wanted=False))
+    plain = _equal_texts(
+        vendor, account, _where(mobiles, fits, wanted=False), _where(contents, fits, wanted=False)
+    )
     templated = _template_submits(
         native,
         vendor.limits_for(account).template_rows,
@@ -182,7 +190,7 @@ def moment(account: Account, send_at: Any, now: datetime) -> datetime | None:
         local = send_at.astimezone(account.timezone)
         msg = f"send_at {local:%Y-%m-%d %H:%M:%S} ({account.timezone}) is in the past: leave it empty to send at once"
         raise PreflightError([msg], _where_of(account))
-    return send_at
+    return cast("datetime", send_at)
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -243,7 +251,9 @@ def _values(template: Template, columns: Columns, kept: Sequence[int], problems:
     missing = [name for name in dict.fromkeys(template.fields) if name not in columns]
     if missing:
         have = ", ".join(map(repr, columns))
-        problems.append(f"the rows lack the template's fields {', '.join(map(repr, missing))}: they have {have}")
+        problems.append(
+            f"the rows lack the template's fields {', '.join(map(repr, missing))}: they have {have}"
+        )
     values: Columns = {}
     for name in dict.fromkeys(template.fields):
         if name in missing:
@@ -269,7 +279,9 @@ def _as_text(value: Any) -> str | None:
     return str(value)
 
 
-def _content_problems(vendor: Vendor, account: Account, contents: list[str], kept: Sequence[int]) -> list[str]:
+def _content_problems(
+    vendor: Vendor, account: Account, contents: list[str], kept: Sequence[int]
+) -> list[str]:
     """Check each text once; equal problems of many rows are one line."""
     first_row: dict[str, int] = {}
     for content, row in zip(contents, kept, strict=True):
@@ -297,7 +309,8 @@ def _equal_texts(
         groups.setdefault(content, []).append(mobile)
     size = vendor.limits_for(account).numbers
     return chain.from_iterable(
-        (PlannedSubmit(tuple(part), (content,)) for part in _parts(group, size)) for content, group in groups.items()
+        (PlannedSubmit(tuple(part), (content,)) for part in _parts(group, size))
+        for content, group in groups.items()
     )
 
 

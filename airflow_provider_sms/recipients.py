@@ -16,6 +16,7 @@ from airflow_provider_sms.errors import PreflightError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from airflow.sdk import ObjectStoragePath
     from sqlalchemy import Engine
 
 MOBILE = "mobile"
@@ -63,7 +64,7 @@ def from_sql(engine: Engine, sql: str) -> Columns:
     return _named({name: [row[position] for row in rows] for position, name in enumerate(names)})
 
 
-def from_path(path: Path) -> Columns:
+def from_path(path: Path | ObjectStoragePath) -> Columns:
     """
     Read a CSV (UTF-8 or GB18030, with a header line) or a Parquet file.
 
@@ -92,7 +93,9 @@ def _from_csv(content: bytes, name: str) -> Columns:
             continue
         break
     else:
-        raise PreflightError([f"{name!r} is text in neither UTF-8 nor GB18030: save it as UTF-8"], "recipients")
+        raise PreflightError(
+            [f"{name!r} is text in neither UTF-8 nor GB18030: save it as UTF-8"], "recipients"
+        )
     reader = csv.reader(io.StringIO(text, newline=""))
     names = next(reader, [])
     columns: Columns = {field.strip(): [] for field in names}
@@ -107,7 +110,9 @@ def _from_csv(content: bytes, name: str) -> Columns:
             values.append(value)
     if ragged:
         shown = ", ".join(map(str, ragged[:10]))
-        raise PreflightError([f"{name!r}: lines with another number of fields than the header: {shown}"], "recipients")
+        raise PreflightError(
+            [f"{name!r}: lines with another number of fields than the header: {shown}"], "recipients"
+        )
     return _named(columns)
 
 
@@ -125,7 +130,9 @@ def _from_rows(rows: list[Any]) -> Columns:
     odd = [number for number, row in enumerate(rows, 1) if not isinstance(row, Mapping)]
     if odd:
         shown = ", ".join(map(str, odd[:10]))
-        raise PreflightError([f"some rows are dicts, rows {shown} are not: make all of them dicts"], "recipients")
+        raise PreflightError(
+            [f"some rows are dicts, rows {shown} are not: make all of them dicts"], "recipients"
+        )
     # A field that a row lacks is kept as None, so that the check can name the row.
     names = dict.fromkeys(str(name) for row in rows for name in row)
     return _named({name: [row.get(name) for row in rows] for name in names})
@@ -141,4 +148,6 @@ def _named(columns: Columns) -> Columns:
     if len(columns) == 1:
         return {MOBILE: next(iter(columns.values()))}
     found = ", ".join(map(repr, columns)) or "no columns"
-    raise PreflightError([f"there is no column 'mobile' (found {found}): rename the column with the numbers"], "recipients")
+    raise PreflightError(
+        [f"there is no column 'mobile' (found {found}): rename the column with the numbers"], "recipients"
+    )

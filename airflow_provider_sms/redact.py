@@ -1,6 +1,4 @@
-"""
-Keep passwords, texts and whole numbers out of logs, errors and everything else that people read.
-"""
+"""Keep passwords, texts and whole numbers out of logs, errors and everything else that people read."""
 
 from __future__ import annotations
 

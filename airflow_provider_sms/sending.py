@@ -16,41 +16,31 @@ Threads only move bytes; the ledger is read and written by the calling thread al
 from __future__ import annotations
 
 import hashlib
-import logging
-import os
-import socket
 import time
 import uuid
-from collections import deque
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_sms import errors, planning
-from airflow_provider_sms.records import BatchState
-from airflow_provider_sms.store.ledger import Ledger, PlannedBatch, PlannedSend
+from airflow_provider_sms.store.ledger import Ledger
+from airflow_provider_sms.store.plans import PlannedBatch, PlannedSend
+from airflow_provider_sms.submitting import Submitting, new_reference
+from airflow_provider_sms.text import segments
 from airflow_provider_sms.vendors.base import Operation
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Callable
 
     from airflow_provider_sms.gateway import Gateway
-    from airflow_provider_sms.records import Receipt
     from airflow_provider_sms.recipients import Columns
     from airflow_provider_sms.store.engine import Store
-    from airflow_provider_sms.store.ledger import BatchRow, SendRow, SendSummary
+    from airflow_provider_sms.store.plans import SendRow, SendSummary
 
 ON_UNKNOWN = ("fail", "ignore", "resend")
-#: How often one run submits a batch that is surely not sent.
-ATTEMPTS = 3
-#: A claim outlives the longest submit by this many seconds, for the ledger's own work.
-CLAIM_MARGIN = 15.0
-_BACKOFF = (1.0, 4.0)
-_LONGEST_WAIT = 60.0
-_PROGRESS_SECONDS = 5.0
-#: On a signal, submits under way get this long to learn their outcome: SIGTERM turns into SIGKILL after 5 s.
-_GRACE_SECONDS = 3.0
+#: The store keeps send keys of up to this many characters.
+_LONGEST_KEY = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +59,6 @@ class Origin:
         if len(key) <= _LONGEST_KEY:
             return key
         return f"{key[: _LONGEST_KEY - 65]}#{hashlib.sha256(key.encode()).hexdigest()}"
-
-
-_LONGEST_KEY = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +91,6 @@ def random_send_key(log: logging.Logger | Any) -> str:
     return key
 
 
-def owner_name() -> str:
-    """Name this process in leases and claims; unique even when a process id is used again."""
-    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-
-
 def send(
     gateway: Gateway,
     store: Store,
@@ -130,22 +112,36 @@ def send(
     :raises SubmitUnknown: batches are left whose outcome is not known, and ``on_unknown`` is ``fail``.
     """
     if order.on_unknown not in ON_UNKNOWN:
-        raise errors.PreflightError([f"on_unknown is {order.on_unknown!r}: use one of {', '.join(ON_UNKNOWN)}"], "send")
+        raise errors.PreflightError(
+            [f"on_unknown is {order.on_unknown!r}: use one of {', '.join(ON_UNKNOWN)}"], "send"
+        )
     if not order.send_key or len(order.send_key) > _LONGEST_KEY:
         raise errors.PreflightError([f"send_key must have 1 to {_LONGEST_KEY} characters"], "send")
     gateway.vendor.require(Operation.SEND, gateway.account.conn_id)
     ledger = Ledger(store)
     _plan(gateway, ledger, order, recipients, log)
-    run = _Run(gateway, ledger, order, log, sleep)
-    run.submit_all()
-    return _conclude(ledger.summary(order.send_key), run, order, log)
+    submitting = Submitting(
+        gateway,
+        ledger,
+        order.send_key,
+        one_text=order.template is None,
+        resend=order.on_unknown == "resend",
+        log=log,
+        sleep=sleep,
+    )
+    submitting.submit_all()
+    return _conclude(ledger.summary(order.send_key), submitting, order, log)
 
 
 # --- plan ------------------------------------------------------------------------------------------
 
 
 def _plan(
-    gateway: Gateway, ledger: Ledger, order: SendOrder, recipients: Callable[[], Columns], log: logging.Logger | Any
+    gateway: Gateway,
+    ledger: Ledger,
+    order: SendOrder,
+    recipients: Callable[[], Columns],
+    log: logging.Logger | Any,
 ) -> None:
     """Put a new send into the ledger; the plan of a send that is already there stands as it was made."""
     vendor, account = gateway.vendor, gateway.account
@@ -174,16 +170,20 @@ def _plan(
         task_id=origin.task_id,
         run_id=origin.run_id,
         map_index=origin.map_index,
-        send_at=send_at,
-        extno=order.extno,
     )
     batches = [
         PlannedBatch(
             batch_no=number,
+            reference=new_reference(),
             mobiles=submit.mobiles,
-            contents=submit.contents,
-            template=submit.native.content if submit.native else "",
+            content=submit.native.content if submit.native else submit.contents[0],
+            contents=submit.contents if submit.native else (),
             values=submit.values,
+            segments=[segments(text) for text in submit.contents]
+            if submit.native
+            else segments(submit.contents[0]),
+            send_at=send_at,
+            extno=order.extno,
         )
         for number, submit in enumerate(plan.submits, 1)
     ]
@@ -208,7 +208,11 @@ def _check_same(known: SendRow, fingerprint: str, order: SendOrder, log: logging
     same_task = bool(origin.run_id) and (known.dag_id, known.task_id, known.run_id, known.map_index) == (
         origin.dag_id, origin.task_id, origin.run_id, origin.map_index,
     )  # fmt: skip
-    log.info("send key %s was planned at %s: going on where it stands", order.send_key, known.created_at.isoformat())
+    log.info(
+        "send key %s was planned at %s: going on where it stands",
+        order.send_key,
+        known.created_at.isoformat(),
+    )
     if known.fingerprint == fingerprint:
         return
     if not same_task:
@@ -217,190 +221,17 @@ def _check_same(known: SendRow, fingerprint: str, order: SendOrder, log: logging
             "give a new send_key to send this one"
         )
         raise errors.PreflightError([msg], "send")
-    log.warning("the text differs from the first try's; the first plan stands, since people may have read it already")
-
-
-# --- submit ----------------------------------------------------------------------------------------
-
-
-class _Run:
-    """One pass over the batches that are not settled."""
-
-    def __init__(
-        self, gateway: Gateway, ledger: Ledger, order: SendOrder, log: logging.Logger | Any, sleep: Callable[[float], None]
-    ) -> None:
-        self._gateway = gateway
-        self._ledger = ledger
-        self._order = order
-        self._log = log
-        self._sleep = sleep
-        self._owner = owner_name()
-        options = gateway.account.options
-        self._width = int(options["max_in_flight"])
-        self._spacing = 1 / options["requests_per_second"] if options["requests_per_second"] else 0.0
-        self._claim_seconds = gateway.account.endpoint.timeout + CLAIM_MARGIN
-        self._tries: dict[int, int] = {}
-        self._stopped = ""
-        self._next_start = 0.0
-        self._told = time.monotonic()
-        self.first_refusal: errors.VendorRejected | None = None
-        self.last_failure: errors.SmsError | None = None
-
-    def submit_all(self) -> None:
-        """Submit until every batch is settled, or going on is pointless."""
-        waiting = deque(self._open_batches())
-        if not waiting:
-            self._log.info("nothing is left to send under this send key")
-            return
-        self._log.info("::group::sending %d batches by connection %r", len(waiting), self._gateway.account.conn_id)
-        in_flight: dict[Future[Receipt], BatchRow] = {}
-        pool = ThreadPoolExecutor(self._width, thread_name_prefix="sms-submit")
-        try:
-            while (waiting and not self._stopped) or in_flight:
-                while waiting and not self._stopped and len(in_flight) < self._width:
-                    batch = waiting.popleft()
-                    future = self._start(pool, batch)
-                    if future is not None:
-                        in_flight[future] = batch
-                for future in wait(in_flight, return_when=FIRST_COMPLETED).done:
-                    batch = in_flight.pop(future)
-                    if self._settle(batch, future):
-                        waiting.append(batch)
-                self._tell(final=False)
-        except BaseException:
-            # A signal or a dying store: whoever has an outcome keeps it, the others' claims run out.
-            for future in wait(in_flight, timeout=_GRACE_SECONDS).done:
-                self._settle(in_flight.pop(future), future)
-            raise
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-            self._tell(final=True)
-            self._log.info("::endgroup::")
-
-    def _open_batches(self) -> list[BatchRow]:
-        """Give the batches to submit, once nobody else is submitting any of them."""
-        key = self._order.send_key
-        while True:
-            expired = self._ledger.expire(key)
-            if expired:
-                self._log.error(
-                    "batches %s were being submitted when their process died: their outcome is not known",
-                    ", ".join(map(str, expired)),
-                )
-            pause = self._ledger.claimed_seconds(key)
-            if pause <= 0:
-                break
-            self._log.warning("batches are being submitted by another run: waiting up to %.0f s for their outcome", pause)
-            self._sleep(min(pause, 1.0))
-        wanted = {BatchState.PREPARED, BatchState.NOT_SENT, BatchState.REJECTED}
-        if self._order.on_unknown == "resend":
-            wanted.add(BatchState.UNKNOWN)
-        return [batch for batch in self._ledger.batches(key) if batch.state in wanted]
-
-    def _start(self, pool: ThreadPoolExecutor, batch: BatchRow) -> Future[Receipt] | None:
-        """Claim a batch and submit it; ``None`` when somebody else was first."""
-        pause = self._next_start - time.monotonic()
-        if pause > 0:
-            self._sleep(pause)
-        self._next_start = time.monotonic() + self._spacing
-        submission = self._ledger.submission(self._order.send_key, batch.batch_no)
-        reference = self._ledger.claim(
-            self._order.send_key,
-            batch.batch_no,
-            self._owner,
-            self._claim_seconds,
-            resend=self._order.on_unknown == "resend",
-        )
-        if reference is None:
-            return None
-        self._tries[batch.batch_no] = self._tries.get(batch.batch_no, 0) + 1
-        submission = replace(submission, reference=reference)
-        return pool.submit(self._gateway.submit, submission, template=bool(submission.values))
-
-    def _settle(self, batch: BatchRow, future: Future[Receipt]) -> bool:
-        """Write a batch's outcome down; whether to submit it again in this run."""
-        try:
-            receipt = future.result()
-        except errors.VendorRejected as refusal:
-            self._write(batch, BatchState.REJECTED, code=refusal.code, error=str(refusal))
-            self.first_refusal = self.first_refusal or refusal
-            # One text the vendor will not have says nothing about the next one; everything else does.
-            if not isinstance(refusal, errors.ContentRejected) or self._order.template is None:
-                self._stopped = "the vendor said no"
-            return False
-        except (errors.SubmitNotSent, errors.VendorBusy) as failure:
-            code = failure.code if isinstance(failure, errors.VendorBusy) else ""
-            self._write(batch, BatchState.NOT_SENT, code=code, error=str(failure))
-            return self._again(batch, failure)
-        except errors.SubmitUnknown as failure:
-            self._write(batch, BatchState.UNKNOWN, error=str(failure))
-            self.last_failure = failure
-            self._log.error("batch %d: %s. Its outcome is not known", batch.batch_no, failure)
-            if failure.misdirected:
-                self._stopped = "what answers is not the vendor's service"
-                return False
-            return self._order.on_unknown == "resend" and self._again(batch, failure)
-        except Exception as bug:
-            # Nothing proves that it was not sent.
-            self._write(batch, BatchState.UNKNOWN, error=f"our own mistake: {type(bug).__name__}")
-            raise
-        if receipt.accepted == 0:
-            refusal = errors.VendorRejected("the vendor took none of the batch's numbers", receipt.code)
-            self._write(batch, BatchState.REJECTED, code=receipt.code, text=receipt.text, error=str(refusal))
-            self.first_refusal = self.first_refusal or refusal
-            return False
-        self._write(batch, BatchState.ACCEPTED, code=receipt.code, text=receipt.text, receipt=receipt)
-        if receipt.accepted is not None and receipt.accepted < batch.recipients:
-            self._log.warning(
-                "batch %d: the vendor took %d of %d numbers and does not say which it refused",
-                batch.batch_no, receipt.accepted, batch.recipients,
-            )  # fmt: skip
-        return False
-
-    def _again(self, batch: BatchRow, failure: errors.SmsError) -> bool:
-        """Wait before another try of a batch; give up for this run after so many."""
-        self.last_failure = failure
-        tries = self._tries[batch.batch_no]
-        if tries >= ATTEMPTS:
-            self._stopped = f"batch {batch.batch_no} failed {tries} times"
-            return False
-        asked = failure.retry_after if isinstance(failure, errors.VendorBusy) else None
-        pause = min(asked if asked is not None else _BACKOFF[tries - 1], _LONGEST_WAIT)
-        self._log.warning("batch %d: %s; trying again in %.0f s", batch.batch_no, failure, pause)
-        self._next_start = max(self._next_start, time.monotonic() + pause)
-        return True
-
-    def _write(
-        self, batch: BatchRow, state: BatchState, *, code: str = "", text: str = "", error: str = "", receipt: Receipt | None = None
-    ) -> None:
-        self._ledger.settle(
-            self._order.send_key,
-            batch.batch_no,
-            state,
-            owner=self._owner,
-            vendor_code=receipt.code if receipt else code,
-            vendor_text=text,
-            vendor_batch_id=receipt.vendor_batch_id if receipt else "",
-            message_ids=receipt.message_ids if receipt else (),
-            accepted_count=receipt.accepted if receipt else None,
-            error=error,
-        )
-
-    def _tell(self, *, final: bool) -> None:
-        if not final and time.monotonic() - self._told < _PROGRESS_SECONDS:
-            return
-        self._told = time.monotonic()
-        summary = self._ledger.summary(self._order.send_key)
-        self._log.info(
-            "sent %s/%s, %d rejected, %d unknown",
-            f"{summary.accepted:,}", f"{summary.recipients:,}", summary.rejected, summary.unknown,
-        )  # fmt: skip
+    log.warning(
+        "the text differs from the first try's; the first plan stands, since people may have read it already"
+    )
 
 
 # --- conclude --------------------------------------------------------------------------------------
 
 
-def _conclude(summary: SendSummary, run: _Run, order: SendOrder, log: logging.Logger | Any) -> dict[str, Any]:
+def _conclude(
+    summary: SendSummary, run: Submitting, order: SendOrder, log: logging.Logger | Any
+) -> dict[str, Any]:
     """Give the counts, or raise the error that says what is left and what a retry will do."""
     counts = (
         f"send {summary.send_key}: of {summary.recipients:,} recipients {summary.accepted:,} accepted, "
@@ -408,7 +239,9 @@ def _conclude(summary: SendSummary, run: _Run, order: SendOrder, log: logging.Lo
     )
     if run.first_refusal is not None:
         refusal = run.first_refusal
-        message = f"{counts}. {refusal} After that is mended, clear the task: it sends only what was not accepted."
+        message = (
+            f"{counts}. {refusal} After that is mended, clear the task: it sends only what was not accepted."
+        )
         words = {"words": refusal.words} if isinstance(refusal, errors.ContentRejected) else {}
         raise type(refusal)(message, refusal.code, **words)
     if summary.not_sent:
@@ -422,4 +255,4 @@ def _conclude(summary: SendSummary, run: _Run, order: SendOrder, log: logging.Lo
             "task with on_unknown='ignore' to let it be, or 'resend' to risk a second copy."
         )
     log.info(counts)
-    return summary._asdict()
+    return summary.as_dict()

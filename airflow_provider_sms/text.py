@@ -1,6 +1,4 @@
-"""
-Texts and numbers as Chinese SMS vendors take them: charsets, segments, signatures, mobile numbers.
-"""
+"""Texts and numbers as Chinese SMS vendors take them: charsets, segments, signatures, mobile numbers."""
 
 from __future__ import annotations
 
@@ -79,7 +77,7 @@ def encode(text: str, charset: str) -> bytes:
 
 def decode(body: bytes, charset: str) -> str:
     """
-    Decode an answer; bytes that are no text become ``\\ufffd`` so that callers can say so.
+    Decode an answer; bytes that are no text become U+FFFD so that callers can say so.
 
     A vendor's "GB2312" is GBK or more, so ``gbk`` is read as GB18030, which contains it.
     """

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_sms.sending import Origin, owner_name
+from airflow_provider_sms.sending import Origin
+from airflow_provider_sms.submitting import owner_name
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -32,5 +33,7 @@ def tell_assets(context: Context | dict[str, Any], conn_id: str, queue: str, cou
 
     events = context.get("outlet_events") if context else None
     asset = queue_asset(conn_id, queue)
-    if events is not None and any(getattr(outlet, "uri", "") == asset.uri for outlet in context["task"].outlets):
+    if events is not None and any(
+        getattr(outlet, "uri", "") == asset.uri for outlet in context["task"].outlets
+    ):
         events[asset].extra = {name: counts[name] for name in ("pages", "records", "quarantined", "suspect")}

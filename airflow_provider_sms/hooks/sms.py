@@ -162,7 +162,7 @@ class SmsHook(BaseHook):
         """
         return self._send(recipients, None, template, send_key, send_at, extno, on_unknown)
 
-    def _send(  # noqa: PLR0913 - the parameters of send
+    def _send(
         self,
         recipients: Any,
         content: str | None,

@@ -1,6 +1,4 @@
-"""
-Find the store: the connection ``sms_store`` if it exists, else a SQLite file below ``$AIRFLOW_HOME``.
-"""
+"""Find the store: the connection ``sms_store`` if it exists, else a SQLite file below ``$AIRFLOW_HOME``."""
 
 from __future__ import annotations
 
@@ -55,7 +53,8 @@ def open_store(conn_id: str | None = None) -> Store:
         if conn_id not in {None, DEFAULT_STORE_CONN_ID}:
             msg = f"there is no such connection: create it, or leave store_conn_id empty for a SQLite file in {airflow_home()}"
             raise PreflightError([msg], f"store connection {wanted!r}") from None
-        url, connect_args = URL.create("sqlite", database=str(airflow_home() / "sms" / "sms.db")), {}
+        url = URL.create("sqlite", database=str(airflow_home() / "sms" / "sms.db"))
+        connect_args: dict[str, Any] = {}
     else:
         url, connect_args = _address(connection, wanted)
     if url.get_backend_name() == "sqlite":
@@ -72,7 +71,9 @@ def _address(connection: Any, conn_id: str) -> tuple[URL, dict[str, Any]]:
     if connection.conn_type == "sqlite":
         return URL.create("sqlite", database=_sqlite_path(connection)), {}
     if connection.conn_type not in _DRIVERS:
-        msg = f"its type is {connection.conn_type!r}: a store is a connection of type sqlite, postgres or mysql"
+        msg = (
+            f"its type is {connection.conn_type!r}: a store is a connection of type sqlite, postgres or mysql"
+        )
         raise PreflightError([msg], f"store connection {conn_id!r}")
     driver, extra_name = _DRIVERS[connection.conn_type]
     _require_driver(driver.partition("+")[2], extra_name, conn_id)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from airflow_provider_sms.hooks.sms import SmsHook
 
+#: How many of the vendor's intervals old a balance may be when the vendor refuses to be asked.
+_STALE_INTERVALS = 10
+
 ON_LOW = ("fail", "skip", "continue")
 
 
@@ -54,16 +57,24 @@ def check_balance(hook: SmsHook, threshold: Decimal, log: Any) -> dict[str, Any]
             known = balances.record(hook.sms_conn_id, hook.vendor.name, hook.balance())
         except VendorBusy as busy:
             # Somebody else asked within the interval; what they learned may be in the store.
-            known = balances.recent(hook.sms_conn_id, 2 * interval)
+            known = balances.recent(hook.sms_conn_id, _STALE_INTERVALS * interval)
             if known is None:
                 raise
             log.warning("%s; using the balance read at %s", busy, known.checked_at.isoformat())
     else:
-        log.info("the vendor answers every %.0f s: using the balance read at %s", interval, known.checked_at.isoformat())
+        log.info(
+            "the vendor answers every %.0f s: using the balance read at %s",
+            interval,
+            known.checked_at.isoformat(),
+        )
     low = known.remaining < threshold
     log.info(
         "connection %r: %s %s left, threshold %s: %s",
-        hook.sms_conn_id, known.remaining, known.unit, threshold, "LOW" if low else "fine",
+        hook.sms_conn_id,
+        known.remaining,
+        known.unit,
+        threshold,
+        "LOW" if low else "fine",
     )
     return {
         "remaining": plain_number(known.remaining),
@@ -96,7 +107,9 @@ def act_on(
     message = f"connection {conn_id!r}: {result['remaining']} {result['unit']} left, below the threshold of {threshold}: top it up"
     if failed:
         # An alert that nobody got must not end green, whatever on_low says.
-        raise AirflowFailException(f"{message}; notifiers that failed: {', '.join(failed)} (see the log above)")
+        raise AirflowFailException(
+            f"{message}; notifiers that failed: {', '.join(failed)} (see the log above)"
+        )
     if on_low == "fail":
         raise AirflowFailException(message)
     if on_low == "skip":

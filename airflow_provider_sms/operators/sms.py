@@ -42,7 +42,7 @@ class _SendOperator(BaseOperator):
     template_fields_renderers = {"sql": "sql"}  # noqa: RUF012 - Airflow's own way
     ui_color = "#e8f4e5"
 
-    def __init__(  # noqa: PLR0913 - one parameter for each thing a user decides
+    def __init__(
         self,
         *,
         sms_conn_id: str,
@@ -78,8 +78,8 @@ class _SendOperator(BaseOperator):
             outcome is not known.
         :raises SubmitNotSent: batches are left that surely were not sent; a retry sends just these.
         """
-        from airflow_provider_sms.hooks.sms import SmsHook
         from airflow_provider_sms.hooks.origin import origin_of
+        from airflow_provider_sms.hooks.sms import SmsHook
         from airflow_provider_sms.sending import random_send_key, send
 
         with failing_for_good():
@@ -100,7 +100,9 @@ class _SendOperator(BaseOperator):
         named = [name for name, value in given.items() if value is not None]
         problems = []
         if len(named) != 1:
-            problems.append(f"give exactly one of recipients, sql and path (given: {', '.join(named) or 'none'})")
+            problems.append(
+                f"give exactly one of recipients, sql and path (given: {', '.join(named) or 'none'})"
+            )
         if self.sql is not None and not self.sql_conn_id:
             problems.append("sql needs sql_conn_id, the connection of the database to ask")
         if problems:
@@ -117,7 +119,8 @@ class _SendOperator(BaseOperator):
         from airflow.providers.common.compat.sdk import BaseHook
 
         # The hook's own engine honours whatever its connection type knows of drivers and options.
-        return BaseHook.get_connection(str(self.sql_conn_id)).get_hook().get_sqlalchemy_engine()
+        hook = BaseHook.get_hook(str(self.sql_conn_id))
+        return hook.get_sqlalchemy_engine()
 
 
 class SmsSendOperator(_SendOperator):
@@ -291,8 +294,8 @@ class SmsCollectOperator(BaseOperator):
         :raises QueueBusy: another worker reads this queue; a retry waits for it.
         """
         from airflow_provider_sms.collecting import Collector, queue_named
-        from airflow_provider_sms.hooks.sms import SmsHook
         from airflow_provider_sms.hooks.origin import owner_of, tell_assets
+        from airflow_provider_sms.hooks.sms import SmsHook
 
         with failing_for_good():
             queue = queue_named(self.queue)

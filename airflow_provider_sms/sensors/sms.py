@@ -53,8 +53,8 @@ class _QueueSensor(BaseSensorOperator):
         :raises AirflowFailException: waiting on is pointless (wrong password, unknown send key, no such queue).
         :raises WireFormatError: what answers is not the vendor.
         """
-        from airflow_provider_sms.hooks.sms import SmsHook
         from airflow_provider_sms.hooks.origin import owner_of
+        from airflow_provider_sms.hooks.sms import SmsHook
         from airflow_provider_sms.sensors.collection import collect_if_free
 
         with failing_for_good():
@@ -98,7 +98,10 @@ class SmsReportSensor(_QueueSensor):
             done, counts = waiting.reports_since(store, self.sms_conn_id, since, int(self.min_records or 0))
         self.log.info(
             "%d reported (%d delivered, %d failed), %d pending",
-            counts["reported"], counts["delivered"], counts["failed"], counts["pending"],
+            counts["reported"],
+            counts["delivered"],
+            counts["failed"],
+            counts["pending"],
         )
         return PokeReturnValue(is_done=done, xcom_value=counts)
 
@@ -118,7 +121,9 @@ class SmsReplySensor(_QueueSensor):
     template_fields: Sequence[str] = ("mobile", "pattern", "since", *_QueueSensor.template_fields)
     queue = "replies"
 
-    def __init__(self, *, mobile: str | None = None, pattern: str | None = None, since: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, mobile: str | None = None, pattern: str | None = None, since: Any = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.mobile = mobile
         self.pattern = pattern
@@ -127,7 +132,9 @@ class SmsReplySensor(_QueueSensor):
     def _look(self, store: Store, context: Context) -> PokeReturnValue:
         from airflow_provider_sms.sensors import waiting
 
-        wanted = waiting.wanted_replies(self.mobile, self.pattern, self.since, self.min_records, context, self.task_id)
+        wanted = waiting.wanted_replies(
+            self.mobile, self.pattern, self.since, self.min_records, context, self.task_id
+        )
         done, found = waiting.replies(store, self.sms_conn_id, wanted)
         self.log.info("%d of %d replies have landed", found["replies"], wanted.min_records)
         return PokeReturnValue(is_done=done, xcom_value=found)

@@ -1,0 +1,257 @@
+"""
+Submit the batches of a planned send and write down how each ended.
+
+Threads only move bytes; the ledger is read and written by the calling thread alone, which claims a batch
+before its socket opens and settles it when its answer is there. What kind of failure it was decides what
+may happen next: surely not sent and "busy" are tried again with a growing pause, a few times; unknown is
+left alone.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import uuid
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_sms import errors
+from airflow_provider_sms.records import BatchState
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable
+
+    from airflow_provider_sms.gateway import Gateway
+    from airflow_provider_sms.records import Receipt
+    from airflow_provider_sms.store.ledger import Ledger
+    from airflow_provider_sms.store.plans import BatchRow
+
+#: How often one pass submits a batch that is surely not sent.
+ATTEMPTS = 3
+#: A claim outlives the longest submit by this many seconds, for the ledger's own work.
+CLAIM_MARGIN = 15.0
+_BACKOFF = (1.0, 4.0)
+_LONGEST_WAIT = 60.0
+_PROGRESS_SECONDS = 5.0
+#: On a signal, submits under way get this long to learn their outcome: SIGTERM turns into SIGKILL after 5 s.
+_GRACE_SECONDS = 3.0
+
+
+def owner_name() -> str:
+    """Name this process in leases and claims; unique even when a process id is used again."""
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+
+
+def new_reference() -> str:
+    """Make up an id for one submit: 32 letters and digits, never used again (smsadmin §2, linkid)."""
+    return uuid.uuid4().hex
+
+
+class Submitting:
+    """
+    One pass over the batches of a send that are not settled.
+
+    :param gateway: the account's calls.
+    :param ledger: where every step is written down.
+    :param send_key: which send.
+    :param one_text: whether all batches carry the same text, so that a refused text ends the pass.
+    :param resend: whether batches whose outcome is not known are submitted again.
+    :param log: a logger.
+    :param sleep: how to wait between submits.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        ledger: Ledger,
+        send_key: str,
+        *,
+        one_text: bool,
+        resend: bool,
+        log: logging.Logger | Any,
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._gateway = gateway
+        self._ledger = ledger
+        self._send_key = send_key
+        self._one_text = one_text
+        self._resend = resend
+        self._log = log
+        self._sleep = sleep
+        self._owner = owner_name()
+        options = gateway.account.options
+        self._width = int(options["max_in_flight"])
+        self._spacing = 1 / options["requests_per_second"] if options["requests_per_second"] else 0.0
+        self._claim_seconds = gateway.account.endpoint.timeout + CLAIM_MARGIN
+        self._tries: dict[int, int] = {}
+        self._stopped = ""
+        self._next_start = 0.0
+        self._told = time.monotonic()
+        self.first_refusal: errors.VendorRejected | None = None
+        self.last_failure: errors.SmsError | None = None
+
+    def submit_all(self) -> None:
+        """Submit until every batch is settled, or going on is pointless."""
+        waiting = deque(self._open_batches())
+        if not waiting:
+            self._log.info("nothing is left to send under this send key")
+            return
+        self._log.info(
+            "::group::sending %d batches by connection %r", len(waiting), self._gateway.account.conn_id
+        )
+        in_flight: dict[Future[Receipt], BatchRow] = {}
+        pool = ThreadPoolExecutor(self._width, thread_name_prefix="sms-submit")
+        try:
+            while (waiting and not self._stopped) or in_flight:
+                while waiting and not self._stopped and len(in_flight) < self._width:
+                    batch = waiting.popleft()
+                    future = self._start(pool, batch)
+                    if future is not None:
+                        in_flight[future] = batch
+                for future in wait(in_flight, return_when=FIRST_COMPLETED).done:
+                    batch = in_flight.pop(future)
+                    if self._settle(batch, future):
+                        waiting.append(batch)
+                self._tell(final=False)
+        except BaseException:
+            # A signal or a dying store: whoever has an outcome keeps it, the others' claims run out.
+            for future in wait(in_flight, timeout=_GRACE_SECONDS).done:
+                self._settle(in_flight.pop(future), future)
+            raise
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            self._tell(final=True)
+            self._log.info("::endgroup::")
+
+    def _open_batches(self) -> list[BatchRow]:
+        """Give the batches to submit, once nobody else is submitting any of them."""
+        key = self._send_key
+        told = False
+        while True:
+            expired = self._ledger.expire(key)
+            if expired:
+                self._log.error(
+                    "batches %s were being submitted when their process died: their outcome is not known",
+                    ", ".join(map(str, expired)),
+                )
+            busy_until = self._ledger.pending_claims(key, self._owner)
+            if busy_until is None:
+                break
+            if not told:
+                self._log.warning(
+                    "batches are being submitted by another run, or were when it died: waiting for their outcome, until %s at most",
+                    busy_until.isoformat(timespec="seconds"),
+                )
+            told = True
+            self._sleep(1.0)
+        wanted = {BatchState.PREPARED, BatchState.NOT_SENT, BatchState.REJECTED}
+        if self._resend:
+            wanted.add(BatchState.UNKNOWN)
+        return [batch for batch in self._ledger.batches(key) if batch.state in wanted]
+
+    def _start(self, pool: ThreadPoolExecutor, batch: BatchRow) -> Future[Receipt] | None:
+        """Claim a batch and submit it; ``None`` when somebody else was first."""
+        pause = self._next_start - time.monotonic()
+        if pause > 0:
+            self._sleep(pause)
+        self._next_start = time.monotonic() + self._spacing
+        submission = self._ledger.submission(self._send_key, batch.batch_no)
+        reference = new_reference()
+        claimed = self._ledger.claim(
+            self._send_key, batch.batch_no, self._owner, self._claim_seconds, reference, resend=self._resend
+        )
+        if not claimed:
+            return None
+        self._tries[batch.batch_no] = self._tries.get(batch.batch_no, 0) + 1
+        submission = replace(submission, reference=reference)
+        return pool.submit(self._gateway.submit, submission, template=bool(submission.values))
+
+    def _settle(self, batch: BatchRow, future: Future[Receipt]) -> bool:
+        """Write a batch's outcome down; whether to submit it again in this run."""
+        try:
+            receipt = future.result()
+        except errors.VendorRejected as refusal:
+            self._write(batch, BatchState.REJECTED, code=refusal.code, error=str(refusal))
+            self.first_refusal = self.first_refusal or refusal
+            # One text the vendor will not have says nothing about the next one; everything else does.
+            if not isinstance(refusal, errors.ContentRejected) or self._one_text:
+                self._stopped = "the vendor said no"
+            return False
+        except (errors.SubmitNotSent, errors.VendorBusy) as failure:
+            code = failure.code if isinstance(failure, errors.VendorBusy) else ""
+            self._write(batch, BatchState.NOT_SENT, code=code, error=str(failure))
+            return self._again(batch, failure)
+        except errors.SubmitUnknown as failure:
+            self._write(batch, BatchState.UNKNOWN, error=str(failure))
+            self.last_failure = failure
+            self._log.error("batch %d: %s. Its outcome is not known", batch.batch_no, failure)
+            if failure.misdirected:
+                self._stopped = "what answers is not the vendor's service"
+                return False
+            return self._resend and self._again(batch, failure)
+        except Exception as bug:
+            # Nothing proves that it was not sent.
+            self._write(batch, BatchState.UNKNOWN, error=f"our own mistake: {type(bug).__name__}")
+            raise
+        if receipt.accepted == 0:
+            none = errors.VendorRejected("the vendor took none of the batch's numbers.", receipt.code)
+            self._write(batch, BatchState.REJECTED, code=receipt.code, text=receipt.text, error=str(none))
+            self.first_refusal = self.first_refusal or none
+            return False
+        self._write(batch, BatchState.ACCEPTED, code=receipt.code, text=receipt.text, receipt=receipt)
+        if receipt.accepted is not None and receipt.accepted < batch.recipients:
+            self._log.warning(
+                "batch %d: the vendor took %d of %d numbers and does not say which it refused",
+                batch.batch_no, receipt.accepted, batch.recipients,
+            )  # fmt: skip
+        return False
+
+    def _again(self, batch: BatchRow, failure: errors.SmsError) -> bool:
+        """Wait before another try of a batch; give up for this run after so many."""
+        self.last_failure = failure
+        tries = self._tries[batch.batch_no]
+        if tries >= ATTEMPTS:
+            self._stopped = f"batch {batch.batch_no} failed {tries} times"
+            return False
+        asked = failure.retry_after if isinstance(failure, errors.VendorBusy) else None
+        pause = min(asked if asked is not None else _BACKOFF[tries - 1], _LONGEST_WAIT)
+        self._log.warning("batch %d: %s; trying again in %.0f s", batch.batch_no, failure, pause)
+        self._next_start = max(self._next_start, time.monotonic() + pause)
+        return True
+
+    def _write(
+        self,
+        batch: BatchRow,
+        state: BatchState,
+        *,
+        code: str = "",
+        text: str = "",
+        error: str = "",
+        receipt: Receipt | None = None,
+    ) -> None:
+        self._ledger.settle(
+            self._send_key,
+            batch.batch_no,
+            state,
+            owner=self._owner,
+            vendor_code=receipt.code if receipt else code,
+            vendor_text=text,
+            vendor_batch_id=receipt.vendor_batch_id if receipt else "",
+            message_ids=receipt.message_ids if receipt else (),
+            accepted_count=receipt.accepted if receipt else None,
+            error=error,
+        )
+
+    def _tell(self, *, final: bool) -> None:
+        if not final and time.monotonic() - self._told < _PROGRESS_SECONDS:
+            return
+        self._told = time.monotonic()
+        summary = self._ledger.summary(self._send_key)
+        self._log.info(
+            "sent %s/%s, %d rejected, %d unknown",
+            f"{summary.accepted:,}", f"{summary.recipients:,}", summary.rejected, summary.unknown,
+        )  # fmt: skip
