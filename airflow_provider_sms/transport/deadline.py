@@ -27,6 +27,7 @@ from airflow_provider_sms.transport.call import current
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+_QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 _Address = tuple[int, Any]
 
 
@@ -40,6 +41,10 @@ class DeadlineStream(httpcore.NetworkStream):
         """Read what is there, or wait for something until the deadline."""
         with _mapped(httpcore.ReadTimeout, httpcore.ReadError):
             self._sock.settimeout(_left(timeout))
+            if _QUICK_ACK is not None:
+                # A server that writes head and body apart waits for the head's acknowledgement, which
+                # Linux holds back for 40 ms on a kept connection. The option lasts for one answer only.
+                self._sock.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
             data = self._sock.recv(max_bytes)
         call = current.get()
         if not data and call is not None:
