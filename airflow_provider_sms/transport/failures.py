@@ -64,7 +64,7 @@ _LIBRARIES = ("httpx", "httpcore")
 _DEEPEST = 8
 
 
-class NoAnswer(SmsError):  # noqa: N818 - like its relatives, it says what happened
+class NoAnswer(SmsError):
     """
     No answer began.
 
