@@ -23,7 +23,6 @@ from airflow_provider_sms.store.leases import Leases
 from airflow_provider_sms.store.ledger import Ledger
 from airflow_provider_sms.store.spool import Spool, SpooledPage
 from airflow_provider_sms.vendors.base import Operation
-from airflow_provider_sms.wire import WireResponse
 
 if TYPE_CHECKING:
     import logging
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from airflow_provider_sms.gateway import Gateway
     from airflow_provider_sms.store.engine import Store
     from airflow_provider_sms.store.leases import Lease
-    from airflow_provider_sms.wire import WireRequest
+    from airflow_provider_sms.wire import WireRequest, WireResponse
 
 #: A lease outlives the longest read by this many seconds, for the store's own work.
 LEASE_MARGIN = 30.0
@@ -249,8 +248,8 @@ class Collector:
     def _lost(self, page_id: str, problem: str) -> errors.VendorUnreachable:
         most = self._gateway.vendor.page_size(self._gateway.account, self._queue)
         return errors.VendorUnreachable(
-            f"connection {self._conn_id!r} ({self._vendor}): {problem}; the vendor may have deleted up to {most} "
-            f"records that never arrived: suspect page {page_id}, see 'airflow sms pages'. {self._so_far()}"
+            f"connection {self._conn_id!r} ({self._vendor}): {problem}; the vendor may have deleted "
+            f"up to {most} records that never arrived: suspect page {page_id}, see 'airflow sms pages'. {self._so_far()}"
         )
 
     def _land(self, page_id: str, response: WireResponse) -> bool:
@@ -328,7 +327,8 @@ class Collector:
         self._log.info(
             "collected %d pages with %s records in %.0f s; the queue %s; %d quarantined, %d suspect",
             collected.pages, f"{collected.records:,}", seconds,
-            "is empty" if collected.queue_empty else "may hold more", collected.quarantined, collected.suspect,
+            "is empty" if collected.queue_empty else "may hold more",
+            collected.quarantined, collected.suspect,
         )  # fmt: skip
 
 

@@ -85,7 +85,7 @@ class Gateway:
             # Only the service description was asked for: the batch itself has not left the house.
             raise errors.SubmitNotSent(self._says(f"the WSDL could not be read: {error.reason}")) from None
         try:
-            # A submit never rides on a kept-alive connection: were it stale, "not sent" would become "unknown".
+            # Never on a kept-alive connection: were it stale, "not sent" would become "unknown".
             response = self._transport.exchange(wire, fresh=True)
         except NoAnswer as error:
             if error.surely_not_sent:
@@ -192,7 +192,7 @@ class Gateway:
             )
         if response.status != _OK or not response.complete:
             msg = self._says(
-                f"{_trouble(response)}; nothing was sent or changed. Check the connection's host and base_path"
+                f"{_trouble(response)}; nothing was sent or changed. Check the connection's host and path"
             )
             raise errors.WireFormatError(msg)
         return response

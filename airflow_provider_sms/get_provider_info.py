@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_provider_sms.vendors.base import ConnectionField, Vendor
+    from airflow_provider_sms.vendors.base import Vendor
 
 _HOOKS = {
     "beidoutong": "BeidoutongHook",
@@ -19,7 +19,6 @@ _HOOKS = {
     "smsadmin": "SmsAdminHook",
 }
 _INTEGRATION = "Chinese SMS vendors"
-_JSON_TYPES = {"string": "string", "integer": "integer", "number": "number", "boolean": "boolean"}
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -46,42 +45,15 @@ def get_provider_info() -> dict[str, Any]:
 
 
 def _connection_type(vendor: Vendor, hook: str) -> dict[str, Any]:
-    from airflow_provider_sms.vendors.accounts import fields_of
+    from airflow_provider_sms.vendors import forms
 
     return {
         "connection-type": vendor.conn_type,
         "hook-class-name": f"airflow_provider_sms.hooks.sms.{hook}",
         "hook-name": f"SMS: {vendor.name} ({vendor.title})",
-        "ui-field-behaviour": ui_field_behaviour(vendor),
-        "conn-fields": {field.name: _form_field(field) for field in fields_of(vendor)},
+        "ui-field-behaviour": forms.ui_field_behaviour(vendor),
+        "conn-fields": forms.conn_fields(vendor),
     }
-
-
-def ui_field_behaviour(vendor: Vendor) -> dict[str, Any]:
-    """Give the captions and placeholders of a vendor's connection form."""
-    return {
-        "hidden-fields": [],
-        "relabeling": {"login": vendor.login_label, "schema": "Scheme (http or https)"},
-        "placeholders": {"host": vendor.host_example, "schema": "http", "port": "80"},
-    }
-
-
-def _form_field(field: ConnectionField) -> dict[str, Any]:
-    kind = _JSON_TYPES[field.kind]
-    # A required field is not enforced by the form, so that a half-filled connection can be saved.
-    schema: dict[str, Any] = {"type": [kind, "null"]}
-    if field.choices:
-        schema["enum"] = list(field.choices)
-    if field.default not in {None, ""}:
-        schema["default"] = field.default
-    if field.minimum is not None:
-        schema["minimum"] = field.minimum
-    if field.maximum is not None:
-        schema["maximum"] = field.maximum
-    if field.secret:
-        schema["format"] = "password"
-    label = f"{field.label} (required)" if field.required else field.label
-    return {"label": label, "description": field.description, "schema": schema}
 
 
 _CONFIG = {
@@ -89,14 +61,14 @@ _CONFIG = {
         "description": "Options of the SMS provider.",
         "options": {
             "store_conn_id": {
-                "description": "Connection of the store; a SQLite file below AIRFLOW_HOME if it does not exist.",
+                "description": "Connection of the store; without it, SQLite below AIRFLOW_HOME.",
                 "version_added": "0.1.0",
                 "type": "string",
                 "example": "sms_store",
                 "default": "sms_store",
             },
             "spool_dir": {
-                "description": "Folder for pages read while the store was away; AIRFLOW_HOME/sms/spool if empty.",
+                "description": "Folder for pages read while the store is away, by default below AIRFLOW_HOME.",
                 "version_added": "0.1.0",
                 "type": "string",
                 "example": "/var/lib/airflow/sms-spool",

@@ -188,7 +188,9 @@ def moment(account: Account, send_at: Any, now: datetime) -> datetime | None:
         send_at = send_at.replace(tzinfo=account.timezone)
     if send_at <= now:
         local = send_at.astimezone(account.timezone)
-        msg = f"send_at {local:%Y-%m-%d %H:%M:%S} ({account.timezone}) is in the past: leave it empty to send at once"
+        msg = (
+            f"send_at {local:%Y-%m-%d %H:%M:%S} ({account.timezone}) is past: leave it empty to send at once"
+        )
         raise PreflightError([msg], _where_of(account))
     return cast("datetime", send_at)
 

@@ -43,7 +43,8 @@ def from_values(recipients: Any) -> Columns:
         return _named({str(name): [value] for name, value in recipients.items()})  # one row
     if isinstance(recipients, (Sequence, set, frozenset)) or hasattr(recipients, "__iter__"):
         return _from_rows(list(recipients))
-    msg = f"recipients is a {type(recipients).__name__}: give a list of numbers, a list of dicts, or a DataFrame"
+    kind = type(recipients).__name__
+    msg = f"recipients is a {kind}: give a list of numbers, a list of dicts, or a DataFrame"
     raise PreflightError([msg], "recipients")
 
 

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from urllib.parse import quote, quote_plus
+from xml.sax.saxutils import escape
 
-#: A run of digits long enough to be somebody's number, not inside a longer run.
-_NUMBER = re.compile(r"(?<!\d)((?:\+?86|0086)?1[3-9]\d)\d{4}(\d{4})(?!\d)")
-_SHORTEST_MASKABLE = 8
+#: A run of digits long enough to be somebody's number, not inside a longer run. The "20" of a "%20" before
+#: it is no part of the run. Numbers with an area code (小灵通) are somebody's, too.
+_NUMBER = re.compile(
+    r"(?:(?<!\d)|(?<=%[0-9A-Fa-f]\d))"
+    r"(?:((?:\+?86|0086)?1[3-9]\d)\d{4}|(0[1-9]\d)\d{3,5})(\d{4})(?!\d)"
+)
+#: Of anything shorter, the ends that stay would be most of it.
+_SHORTEST_MASKABLE = 10
+#: The same secret as other encoders write it.
+_ESCAPE = re.compile(r"%[0-9A-F]{2}")
 
 
 def mask_number(mobile: str) -> str:
@@ -21,27 +30,31 @@ def mask_number(mobile: str) -> str:
 
 def mask_numbers(text: str) -> str:
     """Mask every mobile number inside a text."""
-    return _NUMBER.sub(r"\1****\2", text)
+    return _NUMBER.sub(r"\1\2****\3", text)
 
 
 def secret_forms(secret: str) -> tuple[str, ...]:
     """
     List the forms in which a secret travels or is logged, each once.
 
-    Plain, percent-encoded (UTF-8 and GB, with ``+`` and ``%20``, once and twice), MD5 in both cases,
-    and base64. The MD5 of a password is a credential of these vendors.
+    Plain, percent-encoded (UTF-8 and GB, with ``+`` and ``%20``, escapes in either case, once and twice),
+    as XML, JSON and ``repr`` write it, MD5 in both cases, and base64. The MD5 of a password is a credential
+    of these vendors.
     """
     if not secret:
         return ()
-    forms = [secret]
+    forms = [secret, escape(secret), json.dumps(secret)[1:-1], repr(secret)[1:-1]]
     for charset in ("utf-8", "gb18030"):
         raw = secret.encode(charset, errors="ignore")
-        once = (quote(raw, safe=""), quote(raw), quote_plus(raw))
-        forms += once
-        forms += [form.lower() for form in once]
-        forms.append(quote(once[0], safe=""))
+        for once in (quote(raw, safe=""), quote(raw), quote_plus(raw)):
+            twice = quote(once, safe="")
+            forms += [once, _lower_escapes(once), twice, _lower_escapes(twice)]
         # The vendors prescribe MD5; nothing here relies on its strength.
         digest = hashlib.md5(raw, usedforsecurity=False).hexdigest()
         forms += [digest, digest.upper()]
         forms.append(base64.b64encode(raw).decode("ascii"))
     return tuple(dict.fromkeys(form for form in forms if form))
+
+
+def _lower_escapes(form: str) -> str:
+    return _ESCAPE.sub(lambda found: found[0].lower(), form)

@@ -200,9 +200,9 @@ def _check_same(known: SendRow, fingerprint: str, order: SendOrder, log: logging
     """
     Accept another try of the same task, refuse another use of the same key.
 
-    A task that is tried again may well render another text (a time of day) or other rows: the first plan stands,
-    as some people have read it already. Somebody else with another text under this key is a mistake that would
-    otherwise end as a green task that sent nothing.
+    A task that is tried again may well render another text (a time of day) or other rows: the first plan
+    stands, as some people have read it already. Somebody else with another text under this key is a mistake
+    that would otherwise end as a green task that sent nothing.
     """
     origin = order.origin
     same_task = bool(origin.run_id) and (known.dag_id, known.task_id, known.run_id, known.map_index) == (
@@ -217,8 +217,8 @@ def _check_same(known: SendRow, fingerprint: str, order: SendOrder, log: logging
         return
     if not same_task:
         msg = (
-            f"send key {order.send_key!r} was used at {known.created_at.isoformat()} for another text or vendor: "
-            "give a new send_key to send this one"
+            f"send key {order.send_key!r} was used at {known.created_at.isoformat()} for another text or "
+            "vendor: give a new send_key to send this one"
         )
         raise errors.PreflightError([msg], "send")
     log.warning(
@@ -250,9 +250,10 @@ def _conclude(
         raise errors.SubmitNotSent(f"{counts}{reason}. A retry sends what was not sent, and nothing twice.")
     if summary.unknown and order.on_unknown != "ignore":
         raise errors.SubmitUnknown(
-            f"{counts}. Unknown means that the vendor may have accepted it: nothing is sent again on its own. Collect "
-            "the account's reports, which settle what they mention, or look at the vendor's own records; then clear the "
-            "task with on_unknown='ignore' to let it be, or 'resend' to risk a second copy."
+            f"{counts}. Unknown means that the vendor may have accepted it: nothing is sent again by itself. "
+            "Collect the account's reports, which settle what they mention, or look at the vendor's own "
+            "records; then clear the task with on_unknown='ignore' to let it be, or 'resend' to risk a second "
+            "copy."
         )
     log.info(counts)
     return summary.as_dict()

@@ -143,7 +143,8 @@ class Submitting:
                 break
             if not told:
                 self._log.warning(
-                    "batches are being submitted by another run, or were when it died: waiting for their outcome, until %s at most",
+                    "batches are being submitted by another run, or were when it died: "
+                    "waiting for their outcome, until %s at most",
                     busy_until.isoformat(timespec="seconds"),
                 )
             told = True

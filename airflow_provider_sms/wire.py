@@ -1,4 +1,4 @@
-"""What goes over the wire, as plain values: the vendors' codecs make and read them, the transport moves them."""
+"""What goes over the wire, as plain values: the codecs make and read them, the transport moves them."""
 
 from __future__ import annotations
 

@@ -100,7 +100,10 @@ class SmsHook(BaseHook):
                 mask_secret(form)
             vendor = vendor_of_type(connection.conn_type or "", self.sms_conn_id)
             if self.vendor_name not in {None, vendor.name}:
-                msg = f"it is of vendor {vendor.name!r}, this hook is for {self.vendor_name!r}: use SmsHook.for_connection"
+                msg = (
+                    f"it is of vendor {vendor.name!r}, this hook is for {self.vendor_name!r}: "
+                    "use SmsHook.for_connection"
+                )
                 raise PreflightError([msg], f"connection {self.sms_conn_id!r}")
             account = check_account(
                 vendor,
@@ -132,7 +135,7 @@ class SmsHook(BaseHook):
 
         :param recipients: a number, a list of numbers, a list of dicts or a DataFrame with ``mobile``.
         :param content: the text.
-        :param send_key: what makes this send the same send when it is tried again; random and logged if empty.
+        :param send_key: what makes it the same send when it is tried again; random and logged if empty.
         :param send_at: when to send it; a time without a zone is meant in Chinese time.
         :param extno: extension digits behind the sender's number.
         :param on_unknown: ``fail``, ``ignore`` or ``resend`` batches whose outcome is not known.
@@ -250,8 +253,8 @@ class SmsHook(BaseHook):
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Give captions and placeholders of the connection form (Airflow reads them from the provider info)."""
-        from airflow_provider_sms.get_provider_info import ui_field_behaviour
+        """Give captions and placeholders of the connection form, as in the provider info."""
+        from airflow_provider_sms.vendors.forms import ui_field_behaviour
         from airflow_provider_sms.vendors.registry import vendor_named
 
         return ui_field_behaviour(vendor_named(cls.vendor_name)) if cls.vendor_name else {}
@@ -299,7 +302,10 @@ def _connection(conn_id: str) -> Any:
     try:
         return BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
-        msg = "there is no such connection: create it under Admin > Connections, or with 'airflow connections add'"
+        msg = (
+            "there is no such connection: create it under Admin > Connections, "
+            "or with 'airflow connections add'"
+        )
         raise PreflightError([msg], f"connection {conn_id!r}") from None
 
 

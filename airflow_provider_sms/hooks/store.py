@@ -51,7 +51,10 @@ def open_store(conn_id: str | None = None) -> Store:
         connection = BaseHook.get_connection(wanted)
     except AirflowNotFoundException:
         if conn_id not in {None, DEFAULT_STORE_CONN_ID}:
-            msg = f"there is no such connection: create it, or leave store_conn_id empty for a SQLite file in {airflow_home()}"
+            msg = (
+                "there is no such connection: create it, "
+                f"or leave store_conn_id empty for a SQLite file in {airflow_home()}"
+            )
             raise PreflightError([msg], f"store connection {wanted!r}") from None
         url = URL.create("sqlite", database=str(airflow_home() / "sms" / "sms.db"))
         connect_args: dict[str, Any] = {}
@@ -112,7 +115,8 @@ def _refuse_shared_sqlite(conn_id: str) -> None:
     distributed = executors - _LOCAL_EXECUTORS
     if distributed:
         msg = (
-            f"with several workers or triggerers the store must be PostgreSQL or MySQL/MariaDB; it is SQLite, and the "
-            f"executor is {', '.join(sorted(distributed))}: create a connection {DEFAULT_STORE_CONN_ID!r} of type postgres or mysql"
+            "with several workers or triggerers the store must be PostgreSQL or MySQL/MariaDB; it is SQLite, "
+            f"and the executor is {', '.join(sorted(distributed))}: create a connection "
+            f"{DEFAULT_STORE_CONN_ID!r} of type postgres or mysql"
         )
         raise PreflightError([msg], f"store connection {conn_id!r}")

@@ -104,7 +104,10 @@ def act_on(
         return
     told = {**(context or {}), "sms_balance": result, "sms_conn_id": conn_id}
     failed = [type(each).__name__ for each in _each(notifiers) if not _notify(each, told, log)]
-    message = f"connection {conn_id!r}: {result['remaining']} {result['unit']} left, below the threshold of {threshold}: top it up"
+    message = (
+        f"connection {conn_id!r}: {result['remaining']} {result['unit']} left, "
+        f"below the threshold of {threshold}: top it up"
+    )
     if failed:
         # An alert that nobody got must not end green, whatever on_low says.
         raise AirflowFailException(

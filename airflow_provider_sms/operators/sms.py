@@ -138,9 +138,10 @@ class SmsSendOperator(_SendOperator):
     :param path: a CSV or Parquet file with a column ``mobile``; any address that ``ObjectStoragePath`` knows.
     :param send_at: when the vendor shall send it; a time without a zone is meant in Chinese time.
     :param extno: extension digits behind the sender's number, where the vendor has them.
-    :param send_key: names this send; dag, task, run and map index if empty. To send again on purpose, give a new one.
-    :param on_unknown: batches whose outcome is not known: ``fail`` (default), ``ignore``, or ``resend``, which
-        may reach people twice.
+    :param send_key: names this send; dag, task, run and map index if empty. To send again on purpose, give
+        a new one.
+    :param on_unknown: what to do about batches whose outcome is not known: ``fail`` (default), ``ignore``, or
+        ``resend``, which may reach people twice.
     :param store_conn_id: connection of the store that remembers what was sent.
     """
 
@@ -170,8 +171,8 @@ class SmsTemplateSendOperator(_SendOperator):
     A vendor with templates of its own (smsadmin) gets them for the rows it can express; for all others the
     text is rendered here and equal texts share a submit.
 
-    :param template: ``"{name}，您的验证码 {code}"`` (templated by Jinja first); each recipient row has ``mobile``
-        and these fields.
+    :param template: ``"{name}，您的验证码 {code}"`` (templated by Jinja first); each recipient row has
+        ``mobile`` and these fields.
     """
 
     template_fields: Sequence[str] = ("template", *_SendOperator.template_fields)
@@ -203,8 +204,8 @@ class SmsBalanceCheckOperator(BaseOperator):
     :param sms_conn_id: connection of the vendor's account (templated).
     :param threshold: the balance is low below this; in the vendor's unit (messages, or CNY for smsadmin).
     :param on_low: ``fail`` (default) the task without retry, ``skip`` it, or ``continue``.
-    :param notifiers: called with the task's context, in which ``sms_balance`` is this operator's result, when the
-        balance is low, for instance an ``HttpNotifier`` to a chat group's webhook.
+    :param notifiers: called when the balance is low with the task's context, in which ``sms_balance`` is this
+        operator's result: for instance an ``HttpNotifier`` to a chat group's webhook.
     :param store_conn_id: connection of the store.
     """
 
@@ -255,32 +256,44 @@ class SmsCollectOperator(BaseOperator):
     What cannot be read is kept as a quarantined page; a read that a crash cut off shows as a suspect page.
 
     :param sms_conn_id: connection of the vendor's account (templated).
-    :param queue: ``reports`` or ``replies``.
+    :param queue: ``reports`` (default) or ``replies``: the vendor's queue.
+    :param sms_queue: the same. Airflow gives every operator a ``queue`` of its own (which workers run it);
+        where that one is needed, in ``default_args``, or in ``partial()``, name the vendor's queue here, and
+        ``queue`` means Airflow's.
     :param max_pages: stop after so many pages; until the queue is empty if not given.
     :param max_seconds: start no page after so many seconds.
     :param store_conn_id: connection of the store.
     """
 
-    template_fields: Sequence[str] = ("sms_conn_id", "queue", "max_pages", "max_seconds", "store_conn_id")
+    template_fields: Sequence[str] = ("sms_conn_id", "sms_queue", "max_pages", "max_seconds", "store_conn_id")
     ui_color = "#e3eefc"
 
     def __init__(
         self,
         *,
         sms_conn_id: str,
-        queue: str = "reports",
+        queue: str | None = None,
+        sms_queue: str | None = None,
         max_pages: int | str | None = None,
         max_seconds: float | str | None = None,
         store_conn_id: str = DEFAULT_STORE_CONN_ID,
         **kwargs: Any,
     ) -> None:
+        if sms_queue is not None and queue is not None:
+            kwargs["queue"] = queue  # Airflow's own
+        vendor_queue = sms_queue or queue or "reports"
         # A downstream DAG can be scheduled on what lands here. A templated connection is known too late for
         # that: its outlets are the user's to name.
-        if isinstance(sms_conn_id, str) and "{{" not in sms_conn_id and queue in {"reports", "replies"}:
-            kwargs.setdefault("outlets", [queue_asset(sms_conn_id, queue)])
+        if (
+            isinstance(sms_conn_id, str)
+            and "{{" not in sms_conn_id
+            and vendor_queue in {"reports", "replies"}
+        ):
+            kwargs.setdefault("outlets", [queue_asset(sms_conn_id, vendor_queue)])
         super().__init__(**kwargs)
         self.sms_conn_id = sms_conn_id
-        self.queue = queue
+        # Not self.queue: the executor would look there for the workers to run this task.
+        self.sms_queue = vendor_queue
         self.max_pages = max_pages
         self.max_seconds = max_seconds
         self.store_conn_id = store_conn_id
@@ -298,7 +311,7 @@ class SmsCollectOperator(BaseOperator):
         from airflow_provider_sms.hooks.sms import SmsHook
 
         with failing_for_good():
-            queue = queue_named(self.queue)
+            queue = queue_named(self.sms_queue)
             hook = SmsHook.for_connection(self.sms_conn_id, store_conn_id=self.store_conn_id)
             with hook.gateway() as gateway:
                 collector = Collector(gateway, hook.store(), queue, owner=owner_of(context), log=self.log)
@@ -307,5 +320,5 @@ class SmsCollectOperator(BaseOperator):
                     max_seconds=None if self.max_seconds in {None, ""} else float(self.max_seconds),
                 )
         result = collected._asdict()
-        tell_assets(context, self.sms_conn_id, self.queue, result)
+        tell_assets(context, self.sms_conn_id, self.sms_queue, result)
         return result

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class _QueueSensor(BaseSensorOperator):
     """What both sensors share: collect if the queue is free, then look."""
 
-    queue = "reports"
+    _vendor_queue = "reports"
     template_fields: Sequence[str] = ("sms_conn_id", "min_records", "store_conn_id")
     ui_color = "#efe7fb"
 
@@ -39,7 +39,7 @@ class _QueueSensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         if isinstance(sms_conn_id, str) and "{{" not in sms_conn_id:
-            kwargs.setdefault("outlets", [queue_asset(sms_conn_id, self.queue)])
+            kwargs.setdefault("outlets", [queue_asset(sms_conn_id, self._vendor_queue)])
         super().__init__(**kwargs)
         self.sms_conn_id = sms_conn_id
         self.min_records = min_records
@@ -50,7 +50,8 @@ class _QueueSensor(BaseSensorOperator):
         Collect if nobody else reads the queue, then look whether what is waited for has landed.
 
         :return: done or not, with the counts as XCom.
-        :raises AirflowFailException: waiting on is pointless (wrong password, unknown send key, no such queue).
+        :raises AirflowFailException: to go on waiting is pointless (wrong password, unknown send key, no such
+            queue).
         :raises WireFormatError: what answers is not the vendor.
         """
         from airflow_provider_sms.hooks.origin import owner_of
@@ -60,7 +61,7 @@ class _QueueSensor(BaseSensorOperator):
         with failing_for_good():
             hook = SmsHook.for_connection(self.sms_conn_id, store_conn_id=self.store_conn_id)
             store = hook.store()
-            collect_if_free(hook, store, self.queue, owner_of(context), self.log)
+            collect_if_free(hook, store, self._vendor_queue, owner_of(context), self.log)
             return self._look(store, context)
 
     def _look(self, store: Store, context: Context) -> PokeReturnValue:
@@ -73,14 +74,15 @@ class SmsReportSensor(_QueueSensor):
 
     :param sms_conn_id: connection of the vendor's account (templated).
     :param send_key: wait for this send (templated): the ``send_key`` that the send operator returned.
-    :param min_share: the share of its recipients that must have a final report, 0 to 1; those the vendor refused
-        or that were not sent never get one and do not count.
-    :param min_records: without a send key: wait until so many reports of the account have landed since the DAG run began.
+    :param min_share: the share of its recipients that must have a final report, 0 to 1; those the vendor
+        refused or that were not sent never get one and do not count.
+    :param min_records: without a send key: wait until so many reports of the account have landed since the
+        DAG run began.
     :param store_conn_id: connection of the store.
     """
 
     template_fields: Sequence[str] = ("send_key", "min_share", *_QueueSensor.template_fields)
-    queue = "reports"
+    _vendor_queue = "reports"
 
     def __init__(self, *, send_key: str | None = None, min_share: float | str = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -113,13 +115,14 @@ class SmsReplySensor(_QueueSensor):
     :param sms_conn_id: connection of the vendor's account (templated).
     :param mobile: replies of this number only (templated).
     :param pattern: replies whose text this regular expression finds (templated).
-    :param since: replies received from this time on, a datetime or ISO text (templated); since the DAG run began if empty.
+    :param since: replies received from this time on, a datetime or ISO text (templated); since the DAG run
+        began if empty.
     :param min_records: so many of them; one if not given.
     :param store_conn_id: connection of the store.
     """
 
     template_fields: Sequence[str] = ("mobile", "pattern", "since", *_QueueSensor.template_fields)
-    queue = "replies"
+    _vendor_queue = "replies"
 
     def __init__(
         self, *, mobile: str | None = None, pattern: str | None = None, since: Any = None, **kwargs: Any

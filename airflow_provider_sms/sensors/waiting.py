@@ -58,12 +58,12 @@ def reports_of_send(store: Store, send_key: str, min_share: float) -> tuple[bool
     Look whether enough of a send's messages have a final report.
 
     :return: whether they have, and the counts.
-    :raises PreflightError: there is no such send, or the vendor accepted none of it, so that no report can come.
+    :raises PreflightError: there is no such send, or the vendor accepted none of it: no report can come.
     """
     summary = Ledger(store).summary(send_key)
     where = f"send key {send_key!r}"
     if not summary.recipients:
-        msg = "the store knows no such send: use the send_key that the send operator returned, and the same store"
+        msg = "the store knows no such send: use the send_key that the send operator returned, and its store"
         raise PreflightError([msg], where)
     expected = summary.accepted + summary.unknown
     if not expected and not summary.not_sent:
