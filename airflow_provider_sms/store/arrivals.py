@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import func, select
 
-from airflow_provider_sms.records import DeliveryStatus
-from airflow_provider_sms.store.schema import messages, replies, reports
+from airflow_provider_sms.records import DeliveryStatus, Queue
+from airflow_provider_sms.store.schema import batches, pages, replies, reports
 from airflow_provider_sms.store.views import message_status
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def delivery_of(store: Store, send_key: str) -> DeliveryCounts:
 
     :param send_key: which send.
     """
-    status = message_status(messages.c.send_key == send_key).subquery()
+    status = message_status(batches.c.send_key == send_key).subquery()
     statement = (
         select(status.c.delivery, func.count())
         .where(status.c.delivery.is_not(None))
@@ -60,9 +60,12 @@ def reports_since(store: Store, conn_id: str, since: datetime) -> DeliveryCounts
     :param conn_id: which account.
     :param since: landed at this time or later, aware.
     """
+    # By way of the pages: they are few, and known by connection and time.
     statement = (
         select(reports.c.status, func.count())
-        .where(reports.c.conn_id == conn_id, reports.c.landed_at >= since)
+        .join_from(pages, reports, reports.c.page_id == pages.c.page_id)
+        .where(pages.c.conn_id == conn_id, pages.c.queue == Queue.REPORTS, pages.c.landed_at >= since)
+        .where(reports.c.landed_at >= since)
         .group_by(reports.c.status)
     )
     with store.reading() as connection:

@@ -62,7 +62,6 @@ def _postgresql_time(element: ServerTime, compiler: Any, **options: Any) -> str:
 
 
 @compiles(ServerTime, "mysql")
-@compiles(ServerTime, "mariadb")
 def _mysql_time(element: ServerTime, compiler: Any, **options: Any) -> str:
     seconds = compiler.process(element.clauses, **options)
     return f"(UTC_TIMESTAMP(6) + INTERVAL {seconds} SECOND)"
@@ -87,7 +86,6 @@ def _postgresql_elapsed(element: Elapsed, compiler: Any, **options: Any) -> str:
 
 
 @compiles(Elapsed, "mysql")
-@compiles(Elapsed, "mariadb")
 def _mysql_elapsed(element: Elapsed, compiler: Any, **options: Any) -> str:
     start, end = _both(element, compiler, options)
     return f"(timestampdiff(MICROSECOND, {start}, {end}) / 1000000e0)"

@@ -2,39 +2,31 @@
 The ledger of sends: each vendor call has a row here before its socket opens.
 
 ``prepared -> submitting -> accepted | rejected | not_sent | unknown``. Every change is a
-compare-and-set in a transaction of its own, so of several workers one wins, and whatever a crash
-leaves behind says how far it came: a batch that stays ``submitting`` past its claim was perhaps sent,
-all others surely were or surely were not.
+compare-and-set and is committed before its method returns, so of several workers one wins, and
+whatever a crash leaves behind says how far it came: a batch that stays ``submitting`` past its claim
+was perhaps sent, all others surely were or surely were not.
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, func, select
 
 from airflow_provider_sms.errors import PreflightError
 from airflow_provider_sms.records import BatchState, Submission
-from airflow_provider_sms.store import evidence, planning
+from airflow_provider_sms.store import claims, evidence, planning
 from airflow_provider_sms.store.clock import ServerTime
-from airflow_provider_sms.store.plans import BatchRow, SendRow, SendSummary
-from airflow_provider_sms.store.schema import ID_LENGTH, SEND_KEY_LENGTH, batches, messages, sends
+from airflow_provider_sms.store.plans import BatchRow, Outcome, SendRow, SendSummary, summarise
+from airflow_provider_sms.store.schema import SEND_KEY_LENGTH, batches, recipients, sends
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
-
-    from sqlalchemy import ColumnElement
 
     from airflow_provider_sms.store.engine import Store
     from airflow_provider_sms.store.plans import PlannedBatch, PlannedSend
-
-_CLAIMABLE = (BatchState.PREPARED, BatchState.NOT_SENT, BatchState.REJECTED)
-_OUTCOMES = (BatchState.ACCEPTED, BatchState.REJECTED, BatchState.NOT_SENT, BatchState.UNKNOWN)
-#: Outcomes that are worth more than "unknown", even when they come late.
-_CERTAIN = (BatchState.ACCEPTED, BatchState.REJECTED, BatchState.NOT_SENT)
-_NAME_LENGTH = 250
 
 
 class Ledger:
@@ -46,6 +38,8 @@ class Ledger:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+
+    # --- planning and looking --------------------------------------------------------------------
 
     def plan(self, send: PlannedSend, planned: Sequence[PlannedBatch]) -> bool:
         """
@@ -92,22 +86,28 @@ class Ledger:
 
         :raises KeyError: there is no such batch.
         """
-        this = (messages.c.send_key == send_key, messages.c.batch_no == batch_no)
+        this = (batches.c.send_key == send_key, batches.c.batch_no == batch_no)
         with self._store.reading() as connection:
-            batch = connection.execute(select(batches).where(*_one(send_key, batch_no))).one_or_none()
-            rows = connection.execute(
-                select(messages.c.mobile, messages.c.template_values).where(*this).order_by(messages.c.seq)
-            ).all()
-        if batch is None:
-            raise KeyError((send_key, batch_no))
+            batch = connection.execute(select(batches).where(*this)).one_or_none()
+            if batch is None:
+                raise KeyError((send_key, batch_no))
+            people = (recipients.c.send_id == batch.send_id, recipients.c.batch_no == batch_no)
+            columns = [recipients.c.mobile, *([recipients.c.template_values] if batch.templated else [])]
+            rows = connection.execute(select(*columns).where(*people).order_by(recipients.c.seq)).all()
         return Submission(
-            mobiles=tuple(row.mobile for row in rows),
+            mobiles=tuple(row[0] for row in rows),
             content=batch.content,
-            values=tuple(tuple(json.loads(row.template_values)) for row in rows) if batch.templated else (),
+            values=tuple(tuple(json.loads(row[1])) for row in rows) if batch.templated else (),
             send_at=batch.send_at,
             extno=batch.extno,
             reference=batch.reference,
         )
+
+    def summary(self, send_key: str) -> SendSummary:
+        """Count how a send stands; all zeros when the key is not known."""
+        return summarise(send_key, self.batches(send_key))
+
+    # --- submitting ------------------------------------------------------------------------------
 
     def claim(
         self,
@@ -120,36 +120,35 @@ class Ledger:
         resend: bool = False,
     ) -> bool:
         """
-        Take a batch for submitting; it is committed before this returns.
+        Take one batch for submitting, as :meth:`claim_many` does.
 
-        :param owner: who submits; must be different for each attempt that may run at the same time.
-        :param seconds: how long the submit may take before it counts as ended by a crash.
         :param reference: our id of this submit, never used before.
-        :param resend: also take a batch whose outcome is unknown.
         :return: whether it is ours now; ``False`` when it needs no submit or somebody else has it.
         """
-        claimable = (*_CLAIMABLE, BatchState.UNKNOWN) if resend else _CLAIMABLE
-        taken = (
-            batches.update()
-            .where(*_one(send_key, batch_no), batches.c.state.in_(claimable))
-            .values(
-                state=BatchState.SUBMITTING,
-                attempts=batches.c.attempts + 1,
-                reference=reference,
-                submitted_at=ServerTime(),
-                claim_owner=owner[:_NAME_LENGTH],
-                claim_expires_at=ServerTime(seconds),
-                settled_at=None,
-                settled_by=None,
-                error=None,
-            )
-        )
+        return bool(self.claim_many(send_key, {batch_no: reference}, owner, seconds, resend=resend))
+
+    def claim_many(
+        self,
+        send_key: str,
+        references: Mapping[int, str],
+        owner: str,
+        seconds: float,
+        *,
+        resend: bool = False,
+    ) -> list[int]:
+        """
+        Take batches for submitting, in one transaction that is committed before this returns.
+
+        Prepared, rejected and surely unsent batches can be taken.
+
+        :param references: our id of the submit, never used before, for each wanted ``batch_no``.
+        :param owner: who submits; must be different for each attempt that may run at the same time.
+        :param seconds: how long the submit may take before it counts as ended by a crash.
+        :param resend: also take batches whose outcome is unknown.
+        :return: the numbers of those that are ours now, in order.
+        """
         with self._store.begin() as connection:
-            if connection.execute(taken).rowcount == 0:
-                return False
-            # Every attempt's reference is kept: a report on the first proves it after a second.
-            evidence.add_ids(connection, send_key, batch_no, [reference], "reference")
-        return True
+            return claims.take(connection, send_key, references, owner, seconds, resend=resend)
 
     def settle(
         self,
@@ -158,7 +157,7 @@ class Ledger:
         state: BatchState,
         *,
         owner: str,
-        reference: str | None = None,
+        reference: str = "",
         vendor_batch_id: str = "",
         vendor_code: str = "",
         vendor_text: str = "",
@@ -167,51 +166,36 @@ class Ledger:
         error: str = "",
     ) -> bool:
         """
-        Write down how a submit ended.
+        Write down how one submit ended, as :meth:`settle_many` does; parameters as of ``Outcome``.
 
-        Only who claimed the batch may settle it. When the claim expired meanwhile and the batch was
-        called unknown, a certain outcome that comes late still counts: it is evidence.
-
-        :param state: accepted, rejected, not sent or unknown.
-        :param reference: when given, the outcome counts for this attempt only.
-        :param accepted_count: how many numbers the vendor took, where it says so.
-        :param message_ids: ids that reports may bear.
-        :param error: why, without numbers or text of the message.
         :return: whether it was written; ``False`` when the batch is no longer this owner's to settle.
         """
-        if state not in _OUTCOMES:
-            msg = f"a submit cannot end as {state!r}"
-            raise ValueError(msg)
-        open_states = [BatchState.SUBMITTING, *([BatchState.UNKNOWN] if state in _CERTAIN else [])]
-        conditions = [
-            *_one(send_key, batch_no),
-            batches.c.claim_owner == owner[:_NAME_LENGTH],
-            batches.c.state.in_(open_states),
-        ]
-        if reference is not None:
-            conditions.append(batches.c.reference == reference)
-        settled = (
-            batches.update()
-            .where(*conditions)
-            .values(
-                state=state,
-                settled_at=ServerTime(),
-                settled_by="answer",
-                claim_expires_at=None,
-                vendor_batch_id=vendor_batch_id[:ID_LENGTH] or None,
-                vendor_code=vendor_code[:64] or None,
-                vendor_text=vendor_text or None,
-                accepted_count=accepted_count,
-                error=error or None,
-            )
+        outcome = Outcome(
+            batch_no=batch_no,
+            state=state,
+            reference=reference,
+            vendor_batch_id=vendor_batch_id,
+            vendor_code=vendor_code,
+            vendor_text=vendor_text,
+            accepted_count=accepted_count,
+            message_ids=tuple(message_ids),
+            error=error,
         )
+        return bool(self.settle_many(send_key, [outcome], owner))
+
+    def settle_many(self, send_key: str, outcomes: Sequence[Outcome], owner: str) -> list[int]:
+        """
+        Write down how submits ended, in one transaction.
+
+        Only who claimed a batch may settle it. When the claim expired meanwhile and the batch was
+        called unknown, a certain outcome that comes late still counts: it is evidence.
+
+        :param outcomes: at most one per batch.
+        :param owner: as in the claim.
+        :return: the numbers of the batches that were written, in order.
+        """
         with self._store.begin() as connection:
-            if connection.execute(settled).rowcount == 0:
-                return False
-            evidence.add_ids(connection, send_key, batch_no, [vendor_batch_id], "batch")
-            evidence.add_ids(connection, send_key, batch_no, message_ids, "message")
-            evidence.name_messages(connection, send_key, batch_no, message_ids)
-        return True
+            return claims.settle(connection, send_key, outcomes, owner)
 
     def expire(self, send_key: str) -> list[int]:
         """
@@ -219,27 +203,8 @@ class Ledger:
 
         A claim that still holds is left alone: its owner may be alive.
         """
-        expired = and_(
-            batches.c.send_key == send_key,
-            batches.c.state == BatchState.SUBMITTING,
-            batches.c.claim_expires_at <= ServerTime(),
-        )
-        changed = (
-            batches.update()
-            .where(expired)
-            .values(
-                state=BatchState.UNKNOWN,
-                settled_at=ServerTime(),
-                settled_by="expiry",
-                error="the submit was cut off before its outcome was written down",
-            )
-        )
-        found = select(batches.c.batch_no).where(expired).order_by(batches.c.batch_no).with_for_update()
         with self._store.begin() as connection:
-            numbers = list(connection.scalars(found))
-            if numbers:
-                connection.execute(changed.where(batches.c.batch_no.in_(numbers)))
-        return numbers
+            return claims.expire(connection, send_key)
 
     def pending_claims(self, send_key: str, owner: str = "") -> datetime | None:
         """
@@ -247,26 +212,17 @@ class Ledger:
 
         :param owner: whose claims don't count.
         """
-        statement = select(func.max(batches.c.claim_expires_at)).where(
+        live = and_(
             batches.c.send_key == send_key,
             batches.c.state == BatchState.SUBMITTING,
-            batches.c.claim_owner != owner[:_NAME_LENGTH],
+            batches.c.claim_owner != claims.fitting(owner),
             batches.c.claim_expires_at > ServerTime(),
         )
         with self._store.reading() as connection:
-            latest: datetime | None = connection.scalar(statement)
+            latest: datetime | None = connection.scalar(
+                select(func.max(batches.c.claim_expires_at)).where(live)
+            )
         return latest
-
-    def summary(self, send_key: str) -> SendSummary:
-        """Count how a send stands; all zeros when the key is not known."""
-        counts: dict[str, int] = dict.fromkeys(("accepted", "rejected", "unknown", "not_sent"), 0)
-        recipients = segments = 0
-        for batch in self.batches(send_key):
-            recipients += batch.recipients
-            segments += batch.segments
-            for outcome, number in _outcomes(batch):
-                counts[outcome] += number
-        return SendSummary(send_key, recipients, segments, **counts)
 
     def settle_by_reports(
         self, send_key: str | None = None, *, conn_id: str | None = None, by_number: bool = True
@@ -284,8 +240,18 @@ class Ledger:
             reference, since there a report without it is about somebody else's message.
         :return: send key and number of each batch that changed.
         """
+        conditions: list[Any] = []
+        if send_key is not None:
+            conditions.append(batches.c.send_key == send_key)
+        if conn_id is not None:
+            conditions.append(batches.c.conn_id == conn_id)
+        with self._store.reading() as connection:
+            # Called after every page of reports, while there is nearly never anything to settle.
+            unknown = select(batches.c.batch_no).where(batches.c.state == BatchState.UNKNOWN, *conditions)
+            if connection.scalar(unknown.limit(1)) is None:
+                return []
         with self._store.begin() as connection:
-            return evidence.settle(connection, send_key, conn_id, by_number=by_number)
+            return evidence.settle(connection, conditions, by_number=by_number)
 
     def _known(self, send: PlannedSend) -> bool:
         known = self.send(send.send_key)
@@ -298,21 +264,3 @@ class Ledger:
             )
             raise PreflightError([problem], f"send key {send.send_key!r}")
         return True
-
-
-def _one(send_key: str, batch_no: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return batches.c.send_key == send_key, batches.c.batch_no == batch_no
-
-
-def _outcomes(batch: BatchRow) -> Iterator[tuple[str, int]]:
-    if batch.state is BatchState.ACCEPTED:
-        taken = batch.recipients if batch.accepted_count is None else batch.accepted_count
-        taken = max(0, min(taken, batch.recipients))
-        yield "accepted", taken
-        yield "rejected", batch.recipients - taken
-    elif batch.state is BatchState.REJECTED:
-        yield "rejected", batch.recipients
-    elif batch.state in {BatchState.UNKNOWN, BatchState.SUBMITTING}:
-        yield "unknown", batch.recipients
-    else:
-        yield "not_sent", batch.recipients

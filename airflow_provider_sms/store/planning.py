@@ -11,7 +11,7 @@ from sqlalchemy import exc, select
 from airflow_provider_sms.records import BatchState
 from airflow_provider_sms.store import bulk
 from airflow_provider_sms.store.clock import ServerTime
-from airflow_provider_sms.store.schema import batches, messages, sends
+from airflow_provider_sms.store.schema import batches, recipients, sends
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,14 +49,7 @@ def write(connection: Connection, send: PlannedSend, planned: Sequence[PlannedBa
         "batches": len(planned),
         "created_at": now,
     }
-    try:
-        connection.execute(sends.insert(), row)
-    except exc.IntegrityError:
-        taken = True
-    else:
-        taken = False
-    if taken:
-        raise KeyTaken
+    send_id = _take_key(connection, row)
     if not planned:
         return
     connection.execute(
@@ -64,6 +57,7 @@ def write(connection: Connection, send: PlannedSend, planned: Sequence[PlannedBa
         [
             {
                 **common,
+                "send_id": send_id,
                 "batch_no": batch.batch_no,
                 "state": BatchState.PREPARED,
                 "reference": batch.reference,
@@ -80,7 +74,17 @@ def write(connection: Connection, send: PlannedSend, planned: Sequence[PlannedBa
         ],
     )
     for chunk in _chunks(planned):
-        _write_messages(connection, send.send_key, chunk)
+        _write_recipients(connection, send_id, chunk)
+
+
+def _take_key(connection: Connection, row: dict[str, Any]) -> int:
+    try:
+        key = connection.execute(sends.insert(), row).inserted_primary_key
+    except exc.IntegrityError:
+        key = None
+    if key is None:
+        raise KeyTaken
+    return int(key[0])
 
 
 def _chunks(planned: Sequence[PlannedBatch]) -> Iterator[list[PlannedBatch]]:
@@ -96,24 +100,25 @@ def _chunks(planned: Sequence[PlannedBatch]) -> Iterator[list[PlannedBatch]]:
         yield chunk
 
 
-def _write_messages(connection: Connection, send_key: str, planned: Sequence[PlannedBatch]) -> None:
+def _write_recipients(connection: Connection, send_id: int, planned: Sequence[PlannedBatch]) -> None:
     def flat(parts: Iterator[Any]) -> list[Any]:
         return list(chain.from_iterable(parts))
 
     columns: dict[str, Any] = {
-        "send_key": send_key,
+        "send_id": send_id,
         "batch_no": flat([batch.batch_no] * len(batch.mobiles) for batch in planned),
         "seq": flat(range(len(batch.mobiles)) for batch in planned),
         "mobile": flat(batch.mobiles for batch in planned),
-        "content": flat(batch.contents or [batch.content] * len(batch.mobiles) for batch in planned),
         "segments": flat(
             [batch.segments] * len(batch.mobiles) if isinstance(batch.segments, int) else batch.segments
             for batch in planned
         ),
     }
+    if any(batch.contents for batch in planned):
+        columns["content"] = flat(batch.contents or [None] * len(batch.mobiles) for batch in planned)
     if any(batch.values for batch in planned):
         columns["template_values"] = flat(
             [json.dumps(row, ensure_ascii=False) for row in batch.values] or [None] * len(batch.mobiles)
             for batch in planned
         )
-    bulk.append(connection, messages, columns, len(columns["mobile"]))
+    bulk.append(connection, recipients, columns, len(columns["mobile"]))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
+from airflow_provider_sms.records import BatchState
 
-    from airflow_provider_sms.records import BatchState
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +127,32 @@ class BatchRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Outcome:
+    """
+    How one submit ended.
+
+    :param state: accepted, rejected, not sent or unknown.
+    :param reference: when given, the outcome counts only if this is the batch's last attempt.
+    :param vendor_batch_id: the vendor's id of the whole submit.
+    :param vendor_code: the vendor's code as it stood on the wire.
+    :param vendor_text: the vendor's remark.
+    :param accepted_count: how many numbers the vendor took, where it says so.
+    :param message_ids: ids that reports may bear.
+    :param error: why, without numbers or text of the message.
+    """
+
+    batch_no: int
+    state: BatchState
+    reference: str = ""
+    vendor_batch_id: str = ""
+    vendor_code: str = ""
+    vendor_text: str = ""
+    accepted_count: int | None = None
+    message_ids: tuple[str, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SendSummary:
     """
     How a send stands, counted in recipients (``segments``: in charged messages).
@@ -147,3 +173,27 @@ class SendSummary:
     def as_dict(self) -> dict[str, str | int]:
         """Give it as a plain dictionary, the form of an XCom value."""
         return asdict(self)
+
+
+def summarise(send_key: str, batches: Iterable[BatchRow]) -> SendSummary:
+    """Count the recipients of batches by outcome."""
+    counts = {"accepted": 0, "rejected": 0, "unknown": 0, "not_sent": 0}
+    recipients = segments = 0
+    for batch in batches:
+        recipients += batch.recipients
+        segments += batch.segments
+        for outcome, number in _outcomes(batch).items():
+            counts[outcome] += number
+    return SendSummary(send_key, recipients, segments, **counts)
+
+
+def _outcomes(batch: BatchRow) -> dict[str, int]:
+    if batch.state is BatchState.ACCEPTED:
+        taken = batch.recipients if batch.accepted_count is None else batch.accepted_count
+        taken = max(0, min(taken, batch.recipients))
+        return {"accepted": taken, "rejected": batch.recipients - taken}
+    if batch.state is BatchState.REJECTED:
+        return {"rejected": batch.recipients}
+    if batch.state in {BatchState.UNKNOWN, BatchState.SUBMITTING}:
+        return {"unknown": batch.recipients}
+    return {"not_sent": batch.recipients}

@@ -25,8 +25,8 @@ CODE_LENGTH = 64
 metadata = MetaData()
 
 
-def _table(name: str, *parts: Any) -> Table:
-    return Table(name, metadata, *parts, mysql_engine="InnoDB", mysql_charset="utf8mb4")
+def _table(name: str, *parts: Any, **options: Any) -> Table:
+    return Table(name, metadata, *parts, mysql_engine="InnoDB", mysql_charset="utf8mb4", **options)
 
 
 #: Facts about the store itself: its schema version, and a row that is written to prove it can be.
@@ -36,10 +36,12 @@ meta = _table(
     Column("value", key(250), nullable=False),
 )
 
-#: One row per send key: what the key was first used for.
+#: One row per send key: what the key was first used for. The number stands for the key in the large
+#: tables, where a key of a hundred characters per row would be most of the row.
 sends = _table(
     "sms_sends",
-    Column("send_key", key(SEND_KEY_LENGTH), primary_key=True),
+    Column("send_id", Integer, primary_key=True, autoincrement=True),
+    Column("send_key", key(SEND_KEY_LENGTH), nullable=False, unique=True),
     Column("conn_id", key(CONN_ID_LENGTH), nullable=False),
     Column("vendor", key(VENDOR_LENGTH), nullable=False),
     Column("fingerprint", key(64), nullable=False),
@@ -83,29 +85,36 @@ batches = _table(
     Column("claim_expires_at", UtcDateTime),
     Column("settled_by", key(16)),
     Column("error", prose()),
+    Column("send_id", Integer, nullable=False),
+    # The id that all its messages bear, or a JSON list with one id per message in their order.
+    Column("message_id", key(ID_LENGTH)),
+    Column("message_ids", prose()),
+    Index("sms_batches_send", "send_id", "batch_no", unique=True),
     Index("sms_batches_state", "state", "vendor"),
     Index("sms_batches_submitted", "submitted_at"),
 )
 
-#: One row per recipient; ``seq`` is its place in the batch.
-messages = _table(
-    "sms_messages",
-    Column("send_key", key(SEND_KEY_LENGTH), primary_key=True),
+#: One row per recipient, written once and never changed; ``seq`` is its place in the batch. What all
+#: messages of a batch share stands in the batch. Analysts read the view ``sms_messages`` instead.
+recipients = _table(
+    "sms_recipients",
+    Column("send_id", Integer, primary_key=True, autoincrement=False),
     Column("batch_no", Integer, primary_key=True, autoincrement=False),
     Column("seq", Integer, primary_key=True, autoincrement=False),
     Column("mobile", key(MOBILE_LENGTH), nullable=False),
-    Column("content", prose(), nullable=False),
     Column("segments", Integer, nullable=False),
-    Column("vendor_message_id", key(ID_LENGTH)),
+    Column("content", prose()),
     Column("template_values", prose()),
-    Index("sms_messages_mobile", "send_key", "mobile", unique=True),
+    # No number twice in a send, whatever the planning did.
+    Index("sms_recipients_mobile", "send_id", "mobile", unique=True),
+    sqlite_with_rowid=False,
 )
 
 #: Every id that a report on a batch may bear: our references, the vendor's ids, and ids of reports
 #: that proved an unknown batch accepted.
 batch_ids = _table(
     "sms_batch_ids",
-    Column("send_key", key(SEND_KEY_LENGTH), primary_key=True),
+    Column("send_id", Integer, primary_key=True, autoincrement=False),
     Column("batch_no", Integer, primary_key=True, autoincrement=False),
     Column("vendor_message_id", key(ID_LENGTH), primary_key=True),
     Column("vendor", key(VENDOR_LENGTH), nullable=False),

@@ -1,5 +1,5 @@
 """
-What became of each message: the one place that joins reports to messages.
+The messages, and what became of each: the one place that joins reports to messages.
 
 The view ``sms_message_status`` and the frames are both made of :func:`message_status`.
 
@@ -12,23 +12,47 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import String, and_, case, func, literal_column, null, or_, select
+from sqlalchemy import String, and_, case, func, literal_column, null, select
 
 from airflow_provider_sms.records import BatchState, DeliveryStatus
 from airflow_provider_sms.store.clock import Elapsed
-from airflow_provider_sms.store.schema import batch_ids, batches, messages, reports
+from airflow_provider_sms.store.json_list import ListItem
+from airflow_provider_sms.store.schema import batch_ids, batches, recipients, reports
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Select, Subquery
     from sqlalchemy.engine import Connection
-
-NAME = "sms_message_status"
 
 #: Nothing was said about the message (so far).
 SILENT = "silent"
 _FINAL = (DeliveryStatus.DELIVERED.value, DeliveryStatus.FAILED.value)
 #: Batches whose messages may have reached somebody.
 _OUT = (BatchState.ACCEPTED.value, BatchState.UNKNOWN.value)
+
+
+#: A recipient's batch, for joins.
+OF_BATCH = and_(batches.c.send_id == recipients.c.send_id, batches.c.batch_no == recipients.c.batch_no)
+
+
+def all_messages() -> Select[Any]:
+    """
+    Select one row per message.
+
+    Columns: ``send_key``, ``batch_no``, ``seq``, ``mobile``, ``content``, ``segments``,
+    ``vendor_message_id`` (where it is known which is whose), ``template_values`` (a JSON list).
+    """
+    return select(
+        batches.c.send_key,
+        recipients.c.batch_no,
+        recipients.c.seq,
+        recipients.c.mobile,
+        func.coalesce(recipients.c.content, batches.c.content).label("content"),
+        recipients.c.segments,
+        func.coalesce(batches.c.message_id, ListItem(batches.c.message_ids, recipients.c.seq)).label(
+            "vendor_message_id"
+        ),
+        recipients.c.template_values,
+    ).join_from(recipients, batches, OF_BATCH)
 
 
 def message_status(*conditions: ColumnElement[bool]) -> Select[Any]:
@@ -45,7 +69,7 @@ def message_status(*conditions: ColumnElement[bool]) -> Select[Any]:
     is never negative (vendors' clocks show whole seconds). Where a vendor's reports carry no time it
     runs to the reading of the report.
 
-    :param conditions: on ``sms_messages`` and ``sms_batches``, to read a part of them only.
+    :param conditions: on ``sms_recipients`` and ``sms_batches``, to read a part of them only.
     """
     ranked = _ranked(conditions).subquery("ranked")
     final = ranked.c.status.in_(_FINAL)
@@ -76,7 +100,7 @@ def _ranked(conditions: tuple[ColumnElement[bool], ...]) -> Select[Any]:
     # One row per message and report (or one without a report), the best of each message first.
     # Partitioned by the columns that people filter by, so that databases filter before they rank.
     place = func.row_number().over(
-        partition_by=(messages.c.send_key, messages.c.mobile),
+        partition_by=(batches.c.send_key, recipients.c.mobile),
         order_by=(
             case((reports.c.status.in_(_FINAL), 1), else_=0).desc(),
             reports.c.reported_at.desc(),
@@ -86,13 +110,13 @@ def _ranked(conditions: tuple[ColumnElement[bool], ...]) -> Select[Any]:
     )
     return (
         select(
-            messages.c.send_key,
-            messages.c.batch_no,
-            messages.c.seq,
+            batches.c.send_key,
+            recipients.c.batch_no,
+            recipients.c.seq,
             batches.c.conn_id,
             batches.c.vendor,
-            messages.c.mobile,
-            messages.c.segments,
+            recipients.c.mobile,
+            recipients.c.segments,
             batches.c.state,
             batches.c.submitted_at,
             batches.c.send_at,
@@ -101,10 +125,7 @@ def _ranked(conditions: tuple[ColumnElement[bool], ...]) -> Select[Any]:
             reports.c.error_code,
             place.label("place"),
         )
-        .join(
-            batches,
-            and_(batches.c.send_key == messages.c.send_key, batches.c.batch_no == messages.c.batch_no),
-        )
+        .join_from(recipients, batches, OF_BATCH)
         .outerjoin(reports, _belongs())
         .where(*conditions)
     )
@@ -114,18 +135,14 @@ def _belongs() -> ColumnElement[bool]:
     of_batch = (
         select(1)
         .where(
-            batch_ids.c.send_key == messages.c.send_key,
-            batch_ids.c.batch_no == messages.c.batch_no,
+            batch_ids.c.send_id == recipients.c.send_id,
+            batch_ids.c.batch_no == recipients.c.batch_no,
             batch_ids.c.vendor_message_id == reports.c.vendor_message_id,
         )
-        .correlate(messages, reports)
+        .correlate(recipients, reports)
         .exists()
     )
-    return and_(
-        reports.c.mobile == messages.c.mobile,
-        reports.c.vendor == batches.c.vendor,
-        or_(reports.c.vendor_message_id == messages.c.vendor_message_id, of_batch),
-    )
+    return and_(reports.c.mobile == recipients.c.mobile, reports.c.vendor == batches.c.vendor, of_batch)
 
 
 def _latency(ranked: Subquery) -> ColumnElement[Any]:
@@ -136,8 +153,8 @@ def _latency(ranked: Subquery) -> ColumnElement[Any]:
 
 
 def create_views(connection: Connection) -> None:
-    """Make the view, or make it anew when its definition changed."""
-    body = message_status().compile(connection, compile_kwargs={"literal_binds": True})
-    # psycopg and pymysql read % as the start of a parameter, but only when there are parameters.
-    connection.exec_driver_sql(f"DROP VIEW IF EXISTS {NAME}")
-    connection.exec_driver_sql(f"CREATE VIEW {NAME} AS {body}")
+    """Make the views, or make them anew when their definition changed."""
+    for name, select_all in (("sms_messages", all_messages()), ("sms_message_status", message_status())):
+        body = select_all.compile(connection, compile_kwargs={"literal_binds": True})
+        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
+        connection.exec_driver_sql(f"CREATE VIEW {name} AS {body}")
