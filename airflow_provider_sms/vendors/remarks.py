@@ -61,7 +61,9 @@ _VERDICTS: tuple[tuple[re.Pattern[str], Code], ...] = (
 )
 #: Longer runs of digits may be somebody's number.
 _LONG_DIGITS = re.compile(r"[0-9]{7,}")
-_LONGEST = 80
+#: Behind these a sentence quotes what it is about: a word, a number, a whole message.
+_QUOTES = re.compile("[:：\"'“”‘’「『《〈<【\\[({（]")
+_LONGEST = 40
 
 
 def verdict(remark: str) -> Code | None:
@@ -76,8 +78,8 @@ def words(remark: str) -> tuple[str, ...]:
 
 
 def shown(remark: str, account: Account) -> str:
-    """Give a sentence as an error or a table may quote it: one line, without numbers and credentials."""
-    remark = " ".join(remark.split())
+    """Give as much of a sentence as an error or a table may hold: no quotation, number or credential."""
+    remark = " ".join(_QUOTES.split(remark, maxsplit=1)[0].split())
     for secret in redact.secret_forms(account.password):
         remark = remark.replace(secret, "***")
     remark = _LONG_DIGITS.sub(lambda found: redact.mask_number(found[0]), remark)

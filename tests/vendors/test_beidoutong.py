@@ -1,0 +1,383 @@
+"""北斗通, against its document; what the samples on the wire shelf already say is in the contract's tests."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from urllib.parse import parse_qsl
+
+import pytest
+
+from airflow_provider_sms import errors
+from airflow_provider_sms.records import DeliveryStatus, Queue, Submission
+from airflow_provider_sms.transport.soap import SoapCodec
+from airflow_provider_sms.vendors.base import Operation
+from airflow_provider_sms.vendors.beidoutong import BeidoutongVendor
+from airflow_provider_sms.wire import SoapCall, WireResponse
+
+VENDOR = BeidoutongVendor()
+TEXT = "镕堃喆玥 %&=+;|/<>\"' 100% \r\n二【公司】"
+SUBMISSION = Submission(
+    ("13800138000", "13900139000"),
+    TEXT,
+    send_at=datetime(2010, 10, 24, 1, 8, 10, tzinfo=UTC),
+    extno="0123456789",
+)
+
+
+@pytest.fixture
+def account(account_of):
+    return account_of(VENDOR, userid="7788")
+
+
+@pytest.fixture
+def form_account(account_of):
+    return account_of(VENDOR, userid="7788", protocol="form")
+
+
+def page(*boxes: str, status="1"):
+    """Make a page of reports of the form protocol."""
+    body = f"<WsStatusResponse><ReturnStatus>{status}</ReturnStatus><StatusList>{''.join(boxes)}</StatusList>"
+    return WireResponse(200, f"{body}</WsStatusResponse>".encode())
+
+
+def box(**fields: str):
+    """Make a report; a field of ``None`` is left out."""
+    usual = {
+        "Mobile": "13800138000",
+        "TaskID": "213143",
+        "Status": "10",
+        "ReceiveTime": "2019-04-15 09:08:10",
+        "ErrorCode": "DELIVRD",
+        "Extno": "",
+    }
+    cells = (f"<{name}>{value}</{name}>" for name, value in (usual | fields).items() if value is not None)
+    return f"<WsStatusBox>{''.join(cells)}</WsStatusBox>"
+
+
+# --- what goes out -----------------------------------------------------------------------------------
+
+
+def test_a_send_by_form_is_these_bytes(form_account):
+    """§2.3.2: the parameters in their documented order, in UTF-8, all but letters and digits escaped."""
+    request = VENDOR.submit_request(form_account, SUBMISSION)
+    assert (request.method, request.path, request.query) == ("POST", "/SmsWebService.asmx/SendSms", "")
+    assert request.headers == {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+    assert request.body == (
+        b"userid=7788&account=uid1&password=Pa55%20w%26rd&mobile=13800138000%2C13900139000"
+        b"&content=%E9%95%95%E5%A0%83%E5%96%86%E7%8E%A5%20%25%26%3D%2B%3B%7C%2F%3C%3E%22%27%20100%25%20%0D%0A"
+        b"%E4%BA%8C%E3%80%90%E5%85%AC%E5%8F%B8%E3%80%91"
+        b"&sendTime=2010-10-24%2009%3A08%3A10&extno=0123456789"
+    )
+    assert dict(parse_qsl(request.body.decode(), keep_blank_values=True))["content"] == TEXT
+
+
+def test_what_is_not_asked_for_is_sent_empty(form_account):
+    """§2.2: an empty sendTime is "at once", an empty extno is none; a form has to name both."""
+    request = VENDOR.submit_request(form_account, Submission(("13800138000",), "x"))
+    assert request.body.endswith(b"&mobile=13800138000&content=x&sendTime=&extno=")
+
+
+def test_a_send_by_soap_is_this_call(account):
+    assert VENDOR.submit_request(account, SUBMISSION) == SoapCall(
+        path="/SmsWebService.asmx",
+        operations=("SendSms",),
+        arguments={
+            "userid": "7788",
+            "account": "uid1",
+            "password": "Pa55 w&rd",
+            "mobile": "13800138000,13900139000",
+            "content": TEXT,
+            "sendTime": "2010-10-24 09:08:10",
+            "extno": "0123456789",
+        },
+        wsdl="beidoutong",
+        fetch_wsdl=False,
+        version="1.2",
+    )
+
+
+@pytest.mark.parametrize("version", ["1.1", "1.2"])
+def test_the_envelope_carries_the_text_exactly(account_of, version):
+    from lxml import etree
+
+    account = account_of(VENDOR, soap_version=version)
+    request = SoapCodec(account.endpoint).encode(VENDOR.submit_request(account, SUBMISSION))
+    call = etree.fromstring(request.body)[0][0]
+    assert call.tag == "{http://tempuri.org/}SendSms"
+    assert [etree.QName(child).localname for child in call] == [
+        "userid", "account", "password", "mobile", "content", "sendTime", "extno",
+    ]  # fmt: skip
+    assert call.findtext("{http://tempuri.org/}content") == TEXT
+    assert call.findtext("{http://tempuri.org/}password") == "Pa55 w&rd"
+
+
+def test_the_other_calls(account, form_account):
+    """§3.2, §4.2, §5.2."""
+    login = {"userid": "7788", "account": "uid1", "password": "Pa55 w&rd"}
+    for make, operation, more in (
+        (VENDOR.balance_request, "QueryOverage", {}),
+        (VENDOR.reports_request, "QueryStatus", {"statusNum": "500"}),
+        (VENDOR.replies_request, "QueryCall", {"callNum": "500"}),
+    ):
+        call = make(account)
+        assert (call.operations, call.arguments) == ((operation,), login | more)
+        request = make(form_account)
+        assert request.path == f"/SmsWebService.asmx/{operation}"
+        assert dict(parse_qsl(request.body.decode())) == login | more
+
+
+def test_the_page_size_is_the_connections(account_of):
+    account = account_of(VENDOR, page_size=10_000)
+    assert VENDOR.page_size(account, Queue.REPORTS) == VENDOR.page_size(account, Queue.REPLIES) == 10_000
+    assert VENDOR.reports_request(account).arguments["statusNum"] == "10000"
+    assert VENDOR.replies_request(account).arguments["callNum"] == "10000"
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"page_size": 9},
+        {"page_size": 10_001},
+        {"protocol": "http"},
+        {"soap_version": "2"},
+        {"wsdl": "http://x"},
+        {"userid": ""},
+    ],
+)
+def test_a_field_outside_its_bounds_is_refused(account_of, extra):
+    """§4.2: 10 to 10,000; the company id is required."""
+    with pytest.raises(errors.PreflightError, match=repr(next(iter(extra)))):
+        account_of(VENDOR, **extra)
+
+
+def test_the_connection_chooses_its_wsdl_and_version(account_of):
+    call = VENDOR.balance_request(account_of(VENDOR, wsdl="fetch", soap_version="1.1"))
+    assert (call.fetch_wsdl, call.version) == (True, "1.1")
+
+
+def test_limits(account):
+    """§2.2: at most ten digits of extno, no length stated; 1,000 numbers are our own choice."""
+    assert VENDOR.limits_for(account).numbers == 1000
+    assert VENDOR.extno_problems(account, "0123456789") == []
+    assert VENDOR.extno_problems(account, "01234567890") == ["extno must be at most 10 digits"]
+    assert VENDOR.extno_problems(account, "12a") == ["extno must be at most 10 digits"]
+
+
+def test_characters_xml_cannot_carry_are_found_before(account, form_account):
+    problems = VENDOR.content_problems(account, "a\x0bb\x00")
+    assert problems == ["SOAP cannot carry the control characters U+000B, U+0000: remove them"]
+    assert VENDOR.content_problems(form_account, "a\x0bb") == []
+    assert VENDOR.content_problems(account, TEXT) == []
+
+
+# --- what comes back ---------------------------------------------------------------------------------
+
+
+def test_the_code_tables_are_those_of_the_document():
+    """§2.3, §3.3: Success, Faild; §4.3, §5.3: 1, 0 and "all others"."""
+    assert {operation: set(codes) for operation, codes in VENDOR.codes.items()} == {
+        Operation.SEND: {"Success", "Faild"},
+        Operation.BALANCE: {"Success", "Faild"},
+        Operation.REPORTS: {"1", "0", "other"},
+        Operation.REPLIES: {"1", "0", "other"},
+    }
+
+
+def test_a_fixed_spelling_of_faild_is_a_no(account):
+    answer = WireResponse(200, b"<WsSendResponse><ReturnStatus>Failed</ReturnStatus></WsSendResponse>")
+    with pytest.raises(errors.VendorRejected):
+        VENDOR.parse_submit(account, answer)
+
+
+@pytest.mark.parametrize("status", ["", "success", "OK", "1", "失败"])
+def test_another_status_leaves_a_send_unknown(account, status):
+    """Neither a yes nor a no: whether anything was sent is not known, so nothing may be sent again."""
+    body = f"<WsSendResponse><ReturnStatus>{status}</ReturnStatus><TaskID>5</TaskID></WsSendResponse>"
+    with pytest.raises(errors.WireFormatError, match="neither Success nor Faild"):
+        VENDOR.parse_submit(account, WireResponse(200, body.encode()))
+
+
+def test_a_yes_stays_a_yes_where_its_details_are_missing(account):
+    """A send that is known to be accepted does not become unknown for want of a number."""
+    body = (
+        "<WsSendResponse><ReturnStatus>Success</ReturnStatus><TaskID>x y</TaskID><RemainPoint>?</RemainPoint>"
+    )
+    receipt = VENDOR.parse_submit(account, WireResponse(200, f"{body}</WsSendResponse>".encode()))
+    assert (receipt.code, receipt.message_ids, receipt.accepted, receipt.remaining) == (
+        "Success",
+        (),
+        None,
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ("用户名或密码错误", errors.AuthenticationFailed),
+        ("帐号不存在", errors.AuthenticationFailed),
+        ("企业ID错误", errors.AuthenticationFailed),
+        ("余额不足", errors.InsufficientBalance),
+        ("条数不足", errors.InsufficientBalance),
+        ("内容包含屏蔽词:发票", errors.ContentRejected),
+        ("含有敏感字", errors.ContentRejected),
+        ("内容包含非法关键词", errors.ContentRejected),
+        ("短信未加签名", errors.ContentRejected),
+        ("帐号已锁定，密码错误次数过多", errors.NotAllowed),
+        ("用户被禁用", errors.NotAllowed),
+        ("IP不在白名单", errors.NotAllowed),
+        ("系统忙,请稍后再试", errors.VendorBusy),
+        ("没有有效的号码", errors.VendorRejected),
+        ("", errors.VendorRejected),
+    ],
+)
+def test_plain_words_say_which_error_it_is(account, said, error):
+    """The document has one failure for everything; the rest is in the message."""
+    for status, type_name, parse in (
+        ("Faild", "WsSendResponse", VENDOR.parse_submit),
+        ("Faild", "WsOverageResponse", VENDOR.parse_balance),
+        ("-1", "WsStatusResponse", VENDOR.parse_reports),
+        ("99", "WsCallResponse", VENDOR.parse_replies),
+    ):
+        body = f"<{type_name}><ReturnStatus>{status}</ReturnStatus><Message>{said}</Message></{type_name}>"
+        with pytest.raises(error) as caught:
+            parse(account, WireResponse(200, body.encode()))
+        assert type(caught.value) is error
+        assert caught.value.code == status
+
+
+def test_forbidden_words_are_kept_out_of_the_text(account):
+    said = "内容包含屏蔽词：发票,博彩"
+    body = f"<WsSendResponse><ReturnStatus>Faild</ReturnStatus><Message>{said}</Message></WsSendResponse>"
+    with pytest.raises(errors.ContentRejected) as caught:
+        VENDOR.parse_submit(account, WireResponse(200, body.encode()))
+    assert caught.value.words == ("发票", "博彩")
+    assert "发票" not in str(caught.value)
+
+
+def test_an_error_tells_the_vendors_words_without_what_they_quote(account_of):
+    """The remark is all there is to go by; numbers, credentials and whatever follows a colon are not told."""
+    account = account_of(VENDOR, conn_id="sms_main", password="geheim&1")
+    said = "提交失败 13800138000 geheim&amp;1：您的验证码是 904217"
+    body = f"<WsSendResponse><ReturnStatus>Faild</ReturnStatus><Message>{said}</Message></WsSendResponse>"
+    with pytest.raises(errors.VendorRejected) as caught:
+        VENDOR.parse_submit(account, WireResponse(200, body.encode()))
+    assert str(caught.value) == (
+        "connection 'sms_main': beidoutong refused 'send' with status Faild: "
+        "the vendor refused, in its own words (提交失败 138****8000 ***). "
+        "Ask the vendor if they don't say enough."
+    )
+
+
+@pytest.mark.parametrize("said", ["预付费", "后付费", "月结", ""])
+def test_pay_modes(account, said):
+    body = (
+        "<WsOverageResponse><ReturnStatus>Success</ReturnStatus><Overage>0</Overage>"
+        f"<PayInfo>{said}</PayInfo></WsOverageResponse>"
+    )
+    balance = VENDOR.parse_balance(account, WireResponse(200, body.encode()))
+    assert (balance.remaining, balance.total) == (Decimal(0), None)
+    assert balance.pay_mode == {"预付费": "prepaid", "后付费": "postpaid"}.get(said, "")
+
+
+@pytest.mark.parametrize("overage", ["", "abc", "1e5", "１２", "99999999999999999999"])
+def test_a_balance_that_is_no_number_is_none(account, overage):
+    body = (
+        "<WsOverageResponse><ReturnStatus>Success</ReturnStatus>"
+        f"<Overage>{overage}</Overage></WsOverageResponse>"
+    )
+    with pytest.raises(errors.WireFormatError, match="without a number"):
+        VENDOR.parse_balance(account, WireResponse(200, body.encode()))
+
+
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [
+        ({"Mobile": None}, "has no readable Mobile"),
+        ({"Mobile": "=cmd"}, "has no readable Mobile"),
+        ({"TaskID": ""}, "has no readable TaskID"),
+        ({"TaskID": "0"}, "has no readable TaskID"),
+        ({"Status": "ten"}, "has no readable Status"),
+        ({"Status": None}, "has no readable Status"),
+        ({"ReceiveTime": "yesterday"}, "has no readable ReceiveTime"),
+        ({"Extno": "<a/>"}, "has further elements inside of Extno"),
+        ({"Extno": None, "Kennung": "5"}, "has no Extno, but an unknown element"),
+    ],
+)
+def test_a_report_that_cannot_be_read_leaves_a_gap(account, fields, what):
+    """What stands before and after it is kept; place and field are named, its content is not."""
+    found = VENDOR.parse_reports(account, page(box(TaskID="1"), box(**fields), box(TaskID="3")))
+    assert [report.vendor_message_id for report in found.records] == ["1", "3"]
+    assert (found.complete, found.gaps) == (False, (1,))
+    assert found.problem == f"2 records can be read; WsStatusBox 2 {what}"
+
+
+def test_of_many_unreadable_records_three_are_named(account):
+    found = VENDOR.parse_reports(account, page(*[box(Status="?")] * 100, box()))
+    assert len(found.records) == 1
+    assert found.gaps == tuple(range(100))
+    assert found.problem.count("WsStatusBox") == 3
+    assert found.problem.endswith("; 100 in all cannot be read")
+
+
+def test_statuses(account):
+    """§4.3: 10 delivered, 20 failed; others are not listed, so their meaning is unknown."""
+    found = VENDOR.parse_reports(account, page(*[box(Status=status) for status in ("10", "20", "0", "-1")]))
+    assert [(report.status, report.vendor_status) for report in found.records] == [
+        (DeliveryStatus.DELIVERED, "10"),
+        (DeliveryStatus.FAILED, "20"),
+        (DeliveryStatus.UNKNOWN, "0"),
+        (DeliveryStatus.UNKNOWN, "-1"),
+    ]
+
+
+@pytest.mark.parametrize("status", ["0", "-1", "", "Faild"])
+def test_records_are_kept_whatever_the_status_says(account, status):
+    """The page is their only copy; that the two don't fit is a problem of the page."""
+    found = VENDOR.parse_reports(account, page(box(), status=status))
+    assert len(found.records) == 1
+    assert not found.complete
+    assert "ReturnStatus is not 1" in found.problem
+
+
+def test_an_empty_list_under_1_is_an_empty_queue(account):
+    assert VENDOR.parse_reports(account, page()).empty
+
+
+def test_a_page_without_status_and_records_is_no_page(account):
+    body = b"<WsStatusResponse><StatusList /></WsStatusResponse>"
+    with pytest.raises(errors.WireFormatError, match="without ReturnStatus"):
+        VENDOR.parse_reports(account, WireResponse(200, body))
+
+
+def test_a_cut_failure_is_not_yet_a_failure(account):
+    """What comes behind the cut may be records; only a whole answer says that nothing was handed over."""
+    body = b"<WsStatusResponse><ReturnStatus>-1</ReturnStatus><Message>"
+    found = VENDOR.parse_reports(account, WireResponse(200, body, complete=False, problem="time-out"))
+    assert (found.records, found.complete) == ([], False)
+    assert "time-out" in found.problem
+
+
+def test_times_are_those_of_the_connection(account_of):
+    account = account_of(VENDOR, timezone="UTC")
+    found = VENDOR.parse_reports(account, page(box(ReceiveTime="2019-04-15 09:08:10")))
+    assert found.records[0].occurred_at == datetime(2019, 4, 15, 9, 8, 10, tzinfo=UTC)
+
+
+def test_a_page_of_ten_thousand_reports(account):
+    found = VENDOR.parse_reports(account, page(*[box(TaskID=str(n + 1)) for n in range(10_000)]))
+    assert found.complete
+    assert [int(report.vendor_message_id) for report in found.records] == list(range(1, 10_001))
+
+
+@pytest.mark.parametrize(
+    "parse", [VENDOR.parse_submit, VENDOR.parse_balance, VENDOR.parse_reports, VENDOR.parse_replies]
+)
+def test_every_error_names_the_connection(account_of, parse):
+    account = account_of(VENDOR, conn_id="sms_main")
+    for body in (b"", b"x", b"<html/>", b"<!DOCTYPE html>", b"<a/>"):
+        with pytest.raises(errors.WireFormatError) as caught:
+            parse(account, WireResponse(200, body))
+        assert re.match(r"connection 'sms_main': beidoutong answered '\w+' with ", str(caught.value))
