@@ -277,7 +277,7 @@ class Collector:
             self._queue.value,
             page.records,
             declared=page.declared,
-            problem="" if page.complete else page.problem or response.problem or "the page is not whole",
+            problem=page.problem or ("" if page.complete else response.problem or "the page is not whole"),
         )
         self._records += landed.records
         self._unreadable_in_a_row = 0
