@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from airflow_provider_sms import text
 from airflow_provider_sms.errors import PreflightError
 from airflow_provider_sms.vendors.base import Account, ConnectionField
 from airflow_provider_sms.wire import Endpoint
@@ -15,23 +19,68 @@ if TYPE_CHECKING:
 
     from airflow_provider_sms.vendors.base import Vendor
 
+#: An account, a query, a blank or a control character: none of them belongs in an address.
+_UNFIT_FOR_ADDRESS = re.compile(r"[\s@?#\\\x00-\x1f\x7f]")
+
 #: Extra fields that connections of all vendors have.
 SHARED_FIELDS: tuple[ConnectionField, ...] = (
     ConnectionField(
-        "timeout", "Time-out (s)", "Seconds for one whole call, connecting included.", "number", 30.0, minimum=0.1, maximum=600
+        "timeout",
+        "Time-out (s)",
+        "Seconds for one whole call, connecting included.",
+        "number",
+        30.0,
+        minimum=0.1,
+        maximum=600,
     ),
-    ConnectionField("base_path", "Base path", "Path prefix before the documented paths, for a gateway or proxy.", default=""),
-    ConnectionField("verify", "Verify TLS", "false to accept any certificate, or the path of a CA bundle.", "string", "true"),
-    ConnectionField("proxy", "HTTP proxy", "Address of an HTTP proxy on the way to the vendor.", default="", secret=True),
-    ConnectionField("signature", "Signature", "Signature put at the end of texts that bear none, with or without 【】.", default=""),
-    ConnectionField("max_in_flight", "Submits in flight", "Submits that may be under way at the same time.", "integer", 4, minimum=1, maximum=64),
     ConnectionField(
-        "requests_per_second", "Requests per second", "Submits started per second at most; 0 is no limit.", "number", 0.0, minimum=0
+        "base_path",
+        "Base path",
+        "Path prefix before the documented paths, for a gateway or proxy.",
+        default="",
     ),
-    ConnectionField("encoding", "Charset", "Charset of texts on the wire.", choices=("gbk", "gb18030", "utf-8")),
+    ConnectionField(
+        "verify",
+        "Verify TLS",
+        "false to accept any certificate, or the path of a CA bundle.",
+        "string",
+        "true",
+    ),
+    ConnectionField(
+        "proxy", "HTTP proxy", "Address of an HTTP proxy on the way to the vendor.", default="", secret=True
+    ),
+    ConnectionField(
+        "signature",
+        "Signature",
+        "Signature put at the end of texts that bear none, with or without 【】.",
+        default="",
+    ),
+    ConnectionField(
+        "max_in_flight",
+        "Submits in flight",
+        "Submits that may be under way at the same time.",
+        "integer",
+        4,
+        minimum=1,
+        maximum=64,
+    ),
+    ConnectionField(
+        "requests_per_second",
+        "Requests per second",
+        "Submits started per second at most; 0 is no limit.",
+        "number",
+        0.0,
+        minimum=0,
+    ),
+    ConnectionField(
+        "encoding", "Charset", "Charset of texts on the wire.", choices=("gbk", "gb18030", "utf-8")
+    ),
     ConnectionField("timezone", "Time zone", "Zone of the times on the wire.", default="Asia/Shanghai"),
     ConnectionField(
-        "redirect_hosts", "Redirect hosts", "Comma-separated hosts that a redirect may lead to; none is followed otherwise.", default=""
+        "redirect_hosts",
+        "Redirect hosts",
+        "Comma-separated hosts that a redirect may lead to; none is followed otherwise.",
+        default="",
     ),
 )
 
@@ -42,7 +91,7 @@ def fields_of(vendor: Vendor) -> tuple[ConnectionField, ...]:
     return (*vendor.fields, *(field for field in SHARED_FIELDS if field.name not in own))
 
 
-def check_account(  # noqa: PLR0913 - these are the fields a connection has
+def check_account(
     vendor: Vendor,
     conn_id: str,
     *,
@@ -74,7 +123,17 @@ def check_account(  # noqa: PLR0913 - these are the fields a connection has
     unknown = sorted(set(extra) - set(options))
     if unknown:
         known = ", ".join(field.name for field in fields)
-        problems.append(f"extra has unknown fields {', '.join(map(repr, unknown))}: remove or rename them; known are {known}")
+        problems.append(
+            f"extra has unknown fields {', '.join(map(repr, unknown))}: "
+            f"remove or rename them; known are {known}"
+        )
+    charset = options["encoding"] or vendor.charset
+    for name, value in (("login", login), ("password", password)):
+        # Which characters is not said: they are part of a secret.
+        if text.unencodable(value or "", charset):
+            problems.append(
+                f"the vendor's charset ({charset}) cannot hold all characters of the {name}: change it"
+            )
     zone = _zone(str(options["timezone"]), problems)
     if not problems:
         problems += vendor.check_options(options)
@@ -88,17 +147,21 @@ def check_account(  # noqa: PLR0913 - these are the fields a connection has
             timeout=float(options["timeout"]),
             verify=_verify(options["verify"]),
             proxy=options["proxy"],
-            redirect_hosts=tuple(filter(None, (name.strip() for name in options["redirect_hosts"].split(",")))),
+            redirect_hosts=tuple(
+                filter(None, (name.strip() for name in options["redirect_hosts"].split(",")))
+            ),
         ),
         login=login or "",
         password=password or "",
         options=options,
         timezone=zone,
-        charset=options["encoding"] or vendor.charset,
+        charset=charset,
     )
 
 
-def _base_url(host: str | None, port: int | None, schema: str | None, base_path: str, problems: list[str]) -> str:
+def _base_url(
+    host: str | None, port: int | None, schema: str | None, base_path: str, problems: list[str]
+) -> str:
     address = (host or "").strip()
     scheme = (schema or "").strip().lower()
     # Users paste "http://host/path" into the host field as Airflow's own HTTP connection allows it.
@@ -107,19 +170,32 @@ def _base_url(host: str | None, port: int | None, schema: str | None, base_path:
         scheme = scheme or pasted.lower()
     address, _, path = address.partition("/")
     scheme = scheme or "http"
-    if not address:
-        problems.append("host is empty: set it to the address you got from the vendor")
-    elif any(character in address for character in "@?# "):
-        problems.append("host must be a plain host name or address, without account, query or blanks")
-    if scheme not in {"http", "https"}:
-        problems.append("schema must be 'http' or 'https'")
     prefix = "/".join(part.strip("/") for part in (path, base_path) if part.strip("/"))
     netloc = f"{address}:{port}" if port else address
+    if not address:
+        problems.append("host is empty: set it to the address you got from the vendor")
+    elif _UNFIT_FOR_ADDRESS.search(f"{address}/{prefix}"):
+        problems.append("host and base_path must be plain, without account, query or blanks")
+    elif not _is_netloc(netloc):
+        problems.append(
+            "host must be a host name or address: give the port once, from 1 to 65535, "
+            "and put IPv6 in [brackets]"
+        )
+    if scheme not in {"http", "https"}:
+        problems.append("schema must be 'http' or 'https'")
     return f"{scheme}://{netloc}" + (f"/{prefix}" if prefix else "")
 
 
+def _is_netloc(netloc: str) -> bool:
+    try:
+        parts = urlsplit(f"//{netloc}")
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def _option(field: ConnectionField, given: Any, problems: list[str]) -> Any:
-    if given is None or given == "":
+    if given is None or (isinstance(given, str) and not given.strip()):
         if field.required:
             problems.append(f"extra field {field.name!r} is empty: {field.description}")
         return field.default
@@ -134,7 +210,9 @@ def _option(field: ConnectionField, given: Any, problems: list[str]) -> Any:
     below = field.minimum is not None and value < field.minimum
     above = field.maximum is not None and value > field.maximum
     if below or above:
-        bounds = f"at least {field.minimum:g}" + (f" and at most {field.maximum:g}" if field.maximum is not None else "")
+        bounds = f"at least {field.minimum:g}" + (
+            f" and at most {field.maximum:g}" if field.maximum is not None else ""
+        )
         problems.append(f"extra field {field.name!r} must be {bounds}")
         return field.default
     return value
@@ -143,8 +221,17 @@ def _option(field: ConnectionField, given: Any, problems: list[str]) -> Any:
 def _boolean(given: Any) -> bool:
     if isinstance(given, bool):
         return given
-    value = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(str(given).strip().lower())
+    value = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(
+        str(given).strip().lower()
+    )
     if value is None:
+        raise ValueError
+    return value
+
+
+def _number(given: Any) -> float:
+    value = float(given)
+    if not math.isfinite(value):  # NaN passes every comparison with a bound
         raise ValueError
     return value
 
@@ -158,7 +245,7 @@ def _integer(given: Any) -> int:
 _CASTS: dict[str, Any] = {
     "string": lambda given: str(given).strip(),
     "integer": _integer,
-    "number": float,
+    "number": _number,
     "boolean": _boolean,
 }
 

@@ -17,7 +17,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 from airflow_provider_sms import errors, text
-from airflow_provider_sms.records import Queue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
     from zoneinfo import ZoneInfo
 
-    from airflow_provider_sms.records import Balance, Page, Pushed, Receipt, Reply, Report, Submission
+    from airflow_provider_sms.records import Balance, Page, Pushed, Queue, Receipt, Reply, Report, Submission
     from airflow_provider_sms.wire import Endpoint, SoapCall, WireRequest, WireResponse
 
 
@@ -278,7 +277,9 @@ class Vendor:
             return [f"extno must be at most {digits} digits"]
         return []
 
-    def native_template(self, account: Account, template: str, fields: Sequence[str]) -> NativeTemplate | None:
+    def native_template(
+        self, account: Account, template: str, fields: Sequence[str]
+    ) -> NativeTemplate | None:
         """
         Translate a template (``"{name}，您的验证码 {code}"``) to the vendor's own; ``None`` if it has none.
 
