@@ -64,6 +64,10 @@ class PreflightError(SmsError):
         lines = "".join(f"\n  - {problem}" for problem in self.problems)
         super().__init__(f"{head}{noun}; nothing was sent or read:{lines}")
 
+    def __reduce__(self) -> tuple[type[PreflightError], tuple[Sequence[str], str]]:
+        """Come out of a pickle as it went in: the text alone does not make one."""
+        return type(self), (self.problems, self.where)
+
 
 class VendorRejected(SmsError):
     """
