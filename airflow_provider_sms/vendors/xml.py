@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from airflow_provider_sms.vendors.xml_tree import CONTROLS, OK, UNREADABLE, no_answer, parse, problem_of
+from airflow_provider_sms.vendors.xml_tree import OK, no_answer, parse, problem_of, restored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -159,7 +159,7 @@ def read_answer(response: WireResponse, operation: str, type_name: str, list_nam
         elif name in fields or len(child):
             problem = problem or f"a {type_name} that is not of the documented form"
         else:
-            fields[name] = (child.text or "").translate(CONTROLS) if tree.stood_in else child.text or ""
+            fields[name] = (restored(child.text or "") or "") if tree.stood_in else child.text or ""
     if not records and response.status != OK:
         raise no_answer(response, "no answer of its own")
     flat = result is not None and not result.xpath("count(*/*/*/*)")
@@ -229,7 +229,8 @@ def _row_by_name(cells: Sequence[_Element], names: Sequence[str]) -> tuple[str |
 
 
 def _restored_row(row: tuple[str | None, ...], names: Sequence[str]) -> tuple[str | None, ...] | str:
-    for name, value in zip(names, row, strict=True):
-        if value and UNREADABLE in value:
+    values = tuple([value and restored(value) for value in row])
+    for name, before, after in zip(names, row, values, strict=True):
+        if before and after is None:
             return f"has characters in {name} that cannot be read"
-    return tuple([value and value.translate(CONTROLS) for value in row])
+    return values

@@ -52,13 +52,19 @@ _PARSER: dict[str, Any] = {
 #: Bytes handed to the incremental parser at a time; libxml2 refuses a piece of more than 10 MB.
 _PIECE = 1 << 16
 
-#: U+FDD0 to U+FDEF are no characters, yet XML carries them: while the XML is parsed, the first stands in for
-#: what cannot be read and the others for the control characters 1 to 31.
-UNREADABLE = "\ufdd0"
-CONTROLS = {ord(UNREADABLE) + code: code for code in range(1, 32)}
-_UNCARRIED_OR_REFERENCE = re.compile(
-    "&#(?:x0*([0-9A-Fa-f]{1,6})|0*([0-9]{1,7}));"
-    "|[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
+#: U+FDD0 is no character, yet XML carries it. While the XML is parsed, it and the character behind it stand
+#: in for a control character (U+E001 to U+E01F), for what cannot be read (U+E000), or for U+FDD0 (itself).
+_ESCAPE = "\ufdd0"
+_ESCAPED = re.compile("\ufdd0(.)", re.DOTALL)
+_FIRST_CODE = 0xE000
+_UNREADABLE = _ESCAPE + chr(_FIRST_CODE)
+_TROUBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufdd0\ufffe\uffff]")
+_TROUBLE_OR_MARKUP = re.compile(
+    # In these a reference is none.
+    r"(<!\[CDATA\[.*?(?:\]\]>|\Z)|<!--.*?(?:-->|\Z)|<\?.*?(?:\?>|\Z))"
+    r"|&#(?:x0*([0-9A-Fa-f]{1,6})|0*([0-9]{1,7}));"
+    f"|{_TROUBLE.pattern}",
+    re.DOTALL,
 )
 _LAST_CHARACTER = 0x10FFFF
 
@@ -159,21 +165,37 @@ def _stand_in(body: bytes, codec: str) -> tuple[bytes, bool]:
     else:
         # Half a surrogate pair is what undecodable bytes become above, too.
         decoded = text.decode(body, codec).replace("\ufffd", "\ud800")
-    # In a CDATA section a reference is none; no .NET service writes one.
-    exact = "<![CDATA[" not in decoded
-
-    def stand_in(found: re.Match[str]) -> str:
-        hexadecimal, decimal = found.groups()
-        written = hexadecimal or decimal
-        code = int(written, 16 if hexadecimal else 10) if written else ord(found[0])
-        if written and code <= _LAST_CHARACTER and not _UNCARRIED_OR_REFERENCE.fullmatch(chr(code)):
-            return found[0]
-        if ord(UNREADABLE) + code in CONTROLS and (exact or not written):
-            return chr(ord(UNREADABLE) + code)
-        return UNREADABLE
-
-    changed = _UNCARRIED_OR_REFERENCE.sub(stand_in, decoded)
+    changed = _TROUBLE_OR_MARKUP.sub(_stand_in_for, decoded)
     return changed.encode("utf-8"), changed != decoded
+
+
+def _stand_in_for(found: re.Match[str]) -> str:
+    markup, hexadecimal, decimal = found.groups()
+    if markup:
+        return _TROUBLE.sub(lambda character: _escaped(ord(character[0])), markup)
+    if not (hexadecimal or decimal):
+        return _escaped(ord(found[0]))
+    code = int(hexadecimal, 16) if hexadecimal else int(decimal)
+    if code <= _LAST_CHARACTER and not _TROUBLE.match(chr(code)):
+        return found[0]
+    return _escaped(code)
+
+
+def _escaped(code: int) -> str:
+    if code == ord(_ESCAPE):
+        return _ESCAPE * 2
+    return _ESCAPE + chr(_FIRST_CODE + code) if code < ord(" ") else _UNREADABLE
+
+
+def restored(value: str) -> str | None:
+    """Put back what stand-ins stand for; ``None`` if there is something among it that cannot be read."""
+    if _ESCAPE not in value:
+        return value
+    if chr(_FIRST_CODE) in _ESCAPED.findall(value):
+        return None
+    return _ESCAPED.sub(
+        lambda found: _ESCAPE if found[1] == _ESCAPE else chr(ord(found[1]) - _FIRST_CODE), value
+    )
 
 
 def no_answer(response: WireResponse, what: str) -> WireFormatError:
