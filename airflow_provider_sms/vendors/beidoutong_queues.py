@@ -66,13 +66,16 @@ def report_reader(zone: ZoneInfo) -> Callable[[Row], Report | str]:
         # A report is about a message, so it has to name one.
         if task is None or not match_task(task := task.strip()) or task == "0":
             return "TaskID"
-        if status is None or not match_status(status := status.strip()):
-            return "Status"
+        status = (status or "").strip()
+        known = _STATUSES.get(status)
+        if known is None:
+            if not match_status(status):
+                return "Status"
+            known = DeliveryStatus.UNKNOWN
         try:
             moment = times[time or ""]
         except ValueError:
             return "ReceiveTime"
-        known = _STATUSES.get(status, DeliveryStatus.UNKNOWN)
         return Report(task, mobile, known, status, error_code or "", extno or "", moment)
 
     return read

@@ -401,3 +401,15 @@ def test_a_time_is_read(written, moment):
 def test_what_is_no_time_is_not_guessed(written):
     with pytest.raises(ValueError, match=r"\w"):
         LocalTimes(ZoneInfo("Asia/Shanghai"))[written]
+
+
+LOCAL = st.datetimes(datetime(1902, 1, 1), datetime(2100, 1, 1))  # noqa: DTZ001 - the zone is drawn, too
+
+
+@given(LOCAL, st.sampled_from(["Asia/Shanghai", "Europe/Berlin", "Australia/Lord_Howe"]))
+def test_every_time_is_that_of_its_zone(local, zone):
+    """Also in the hours in which clocks are changed, and whatever was read before."""
+    times = LocalTimes(ZoneInfo(zone))
+    for moment in (local.replace(second=0), local, local.replace(hour=2), local.replace(hour=3)):
+        aware = moment.replace(microsecond=0, tzinfo=ZoneInfo(zone))
+        assert times[f"{moment:%Y-%m-%d %H:%M:%S}"] == aware.astimezone(UTC)
