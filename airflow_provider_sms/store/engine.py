@@ -94,7 +94,12 @@ class Store:
     def now(self) -> datetime:
         """Tell the time (UTC) by the database server's clock, the one that leases and claims go by."""
         with self.reading() as connection:
-            moment: datetime = connection.execute(select(ServerTime())).scalar_one()
+            return self.clock(connection)
+
+    @staticmethod
+    def clock(connection: Connection) -> datetime:
+        """Tell the time as :meth:`now` does, within a transaction of the caller."""
+        moment: datetime = connection.execute(select(ServerTime())).scalar_one()
         return moment
 
     def prove_writable(self) -> None:

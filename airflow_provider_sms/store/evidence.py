@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, or_, select
 
-from airflow_provider_sms.records import BatchState
+from airflow_provider_sms.records import BatchState, Queue
 from airflow_provider_sms.store.claims import add_ids, names_of_messages
 from airflow_provider_sms.store.clock import ServerTime
-from airflow_provider_sms.store.schema import batch_ids, batches, recipients, reports
+from airflow_provider_sms.store.schema import batch_ids, batches, pages, recipients, reports
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,14 +30,18 @@ WINDOW = timedelta(hours=72)
 
 
 def settle(
-    connection: Connection, conditions: Sequence[ColumnElement[bool]], *, by_number: bool
+    connection: Connection,
+    conditions: Sequence[ColumnElement[bool]],
+    page_id: str | None,
+    *,
+    by_number: bool,
 ) -> list[tuple[str, int]]:
     """Settle what reports prove, as :meth:`Ledger.settle_by_reports` describes."""
     settled = []
     for batch in _unknown(connection, conditions):
         ids = _proving_ids(connection, batch)
         if not ids and by_number:
-            ids = _unexplained_ids(connection, batch)
+            ids = _unexplained_ids(connection, batch, page_id)
         if ids:
             _accept(connection, batch, ids)
             settled.append((batch.send_key, batch.batch_no))
@@ -91,8 +95,8 @@ def _proving_ids(connection: Connection, batch: Row[Any]) -> list[str]:
     return list(connection.scalars(statement))
 
 
-def _unexplained_ids(connection: Connection, batch: Row[Any]) -> list[str]:
-    found = _unexplained(connection, batch)
+def _unexplained_ids(connection: Connection, batch: Row[Any], page_id: str | None) -> list[str]:
+    found = _unexplained(connection, batch, page_id)
     if not found:
         return []
     for rival in _rivals(connection, batch):
@@ -108,7 +112,7 @@ def _window(batch: Row[Any]) -> tuple[datetime, datetime]:
     return start, max(batch.submitted_at, batch.send_at or batch.submitted_at) + WINDOW
 
 
-def _unexplained(connection: Connection, batch: Row[Any]) -> Sequence[Any]:
+def _unexplained(connection: Connection, batch: Row[Any], page_id: str | None) -> Sequence[Any]:
     start, end = _window(batch)
     of_a_batch = (
         select(1)
@@ -120,12 +124,17 @@ def _unexplained(connection: Connection, batch: Row[Any]) -> Sequence[Any]:
     )
     statement = (
         select(reports.c.vendor_message_id, reports.c.mobile, reports.c.reported_at)
+        .select_from(pages)
+        .join(reports, reports.c.page_id == pages.c.page_id)
         .join(recipients, recipients.c.mobile == reports.c.mobile)
         .where(
+            # By way of the pages: none that landed before the submit can hold a report on it.
+            pages.c.conn_id == batch.conn_id,
+            pages.c.queue == Queue.REPORTS,
+            pages.c.landed_at >= start,
             recipients.c.send_id == batch.send_id,
             recipients.c.batch_no == batch.batch_no,
             reports.c.vendor == batch.vendor,
-            reports.c.conn_id == batch.conn_id,
             reports.c.reported_at.between(start, end),
             # An id is needed to join the report to the batch afterwards.
             reports.c.vendor_message_id != "",
@@ -133,6 +142,8 @@ def _unexplained(connection: Connection, batch: Row[Any]) -> Sequence[Any]:
         )
         .order_by(reports.c.reported_at)
     )
+    if page_id is not None:
+        statement = statement.where(pages.c.page_id == page_id)
     return connection.execute(statement).all()
 
 

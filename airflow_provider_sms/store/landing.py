@@ -99,7 +99,7 @@ class Landing:
                 bulk.upsert(connection, table, columns, len(records), keep=("landed_at",))
             problem = "; ".join(part for part in (problem, unfit) if part)
             landed = Landed(_state(records, problem), len(records), problem)
-            _close(connection, page_id, landed, declared)
+            _close(connection, page_id, landed, declared, page.now)
         return landed
 
 
@@ -109,7 +109,7 @@ def _state(records: Sequence[Any], problem: str) -> PageState:
     return PageState.LANDED if records else PageState.EMPTY
 
 
-def _close(connection: Connection, page_id: str, landed: Landed, declared: int | None) -> None:
+def _close(connection: Connection, page_id: str, landed: Landed, declared: int | None, now: datetime) -> None:
     closed = pages.update().where(pages.c.page_id == page_id)
     connection.execute(
         closed.values(
@@ -117,7 +117,7 @@ def _close(connection: Connection, page_id: str, landed: Landed, declared: int |
             records=landed.records,
             declared=declared,
             error=landed.problem or None,
-            landed_at=ServerTime(),
+            landed_at=now,
         )
     )
 

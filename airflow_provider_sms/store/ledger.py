@@ -225,7 +225,12 @@ class Ledger:
         return latest
 
     def settle_by_reports(
-        self, send_key: str | None = None, *, conn_id: str | None = None, by_number: bool = True
+        self,
+        send_key: str | None = None,
+        *,
+        conn_id: str | None = None,
+        page_id: str | None = None,
+        by_number: bool = True,
     ) -> list[tuple[str, int]]:
         """
         Call accepted what was unknown and is proved by reports that have landed.
@@ -236,6 +241,8 @@ class Ledger:
 
         :param send_key: only this send.
         :param conn_id: only sends through this connection.
+        :param page_id: numbers are looked for in the reports of this page only, which is fast right
+            after it landed; otherwise in all that landed since the submit.
         :param by_number: whether numbers prove anything; not for vendors whose reports bear our
             reference, since there a report without it is about somebody else's message.
         :return: send key and number of each batch that changed.
@@ -251,7 +258,7 @@ class Ledger:
             if connection.scalar(unknown.limit(1)) is None:
                 return []
         with self._store.begin() as connection:
-            return evidence.settle(connection, conditions, by_number=by_number)
+            return evidence.settle(connection, conditions, page_id, by_number=by_number)
 
     def _known(self, send: PlannedSend) -> bool:
         known = self.send(send.send_key)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import String, and_, case, func, literal_column, null, select
+from sqlalchemy import String, and_, case, func, literal_column, null, select, type_coerce, union_all
 
 from airflow_provider_sms.records import BatchState, DeliveryStatus
 from airflow_provider_sms.store.clock import Elapsed
@@ -97,52 +97,58 @@ def message_status(*conditions: ColumnElement[bool]) -> Select[Any]:
 
 
 def _ranked(conditions: tuple[ColumnElement[bool], ...]) -> Select[Any]:
-    # One row per message and report (or one without a report), the best of each message first.
-    # Partitioned by the columns that people filter by, so that databases filter before they rank.
+    # Every message once without a report and once with each of its reports, the best row first. The
+    # second half starts from the ids: a batch may have a hundred, and trying each with each of its
+    # numbers would be ten thousand look-ups. Partitioned by the columns that people filter by, so that
+    # databases filter before they rank.
+    rows = union_all(_without_report(conditions), _with_report(conditions)).subquery("told")
+    quality = case((rows.c.status.in_(_FINAL), 2), (rows.c.status.is_not(None), 1), else_=0)
     place = func.row_number().over(
-        partition_by=(batches.c.send_key, recipients.c.mobile),
-        order_by=(
-            case((reports.c.status.in_(_FINAL), 1), else_=0).desc(),
-            reports.c.reported_at.desc(),
-            reports.c.page_id.desc(),
-            reports.c.seq.desc(),
-        ),
+        partition_by=(rows.c.send_key, rows.c.mobile),
+        order_by=(quality.desc(), rows.c.reported_at.desc(), rows.c.page_id.desc(), rows.c.report_seq.desc()),
     )
+    return select(rows, place.label("place"))
+
+
+_MESSAGE = (
+    batches.c.send_key,
+    recipients.c.batch_no,
+    recipients.c.seq,
+    batches.c.conn_id,
+    batches.c.vendor,
+    recipients.c.mobile,
+    recipients.c.segments,
+    batches.c.state,
+    batches.c.submitted_at,
+    batches.c.send_at,
+)
+_REPORT = (
+    reports.c.status,
+    reports.c.reported_at,
+    reports.c.error_code,
+    reports.c.page_id,
+    reports.c.seq.label("report_seq"),
+)
+
+
+def _without_report(conditions: tuple[ColumnElement[bool], ...]) -> Select[Any]:
+    nothing = (type_coerce(null(), column.type).label(column.name) for column in _REPORT)
+    return select(*_MESSAGE, *nothing).join_from(recipients, batches, OF_BATCH).where(*conditions)
+
+
+def _with_report(conditions: tuple[ColumnElement[bool], ...]) -> Select[Any]:
+    bears = and_(
+        reports.c.vendor_message_id == batch_ids.c.vendor_message_id, reports.c.vendor == batch_ids.c.vendor
+    )
+    is_for = and_(recipients.c.send_id == batch_ids.c.send_id, recipients.c.mobile == reports.c.mobile)
     return (
-        select(
-            batches.c.send_key,
-            recipients.c.batch_no,
-            recipients.c.seq,
-            batches.c.conn_id,
-            batches.c.vendor,
-            recipients.c.mobile,
-            recipients.c.segments,
-            batches.c.state,
-            batches.c.submitted_at,
-            batches.c.send_at,
-            reports.c.status,
-            reports.c.reported_at,
-            reports.c.error_code,
-            place.label("place"),
-        )
-        .join_from(recipients, batches, OF_BATCH)
-        .outerjoin(reports, _belongs())
+        select(*_MESSAGE, *_REPORT)
+        .select_from(batch_ids)
+        .join(reports, bears)
+        .join(recipients, and_(is_for, recipients.c.batch_no == batch_ids.c.batch_no))
+        .join(batches, OF_BATCH)
         .where(*conditions)
     )
-
-
-def _belongs() -> ColumnElement[bool]:
-    of_batch = (
-        select(1)
-        .where(
-            batch_ids.c.send_id == recipients.c.send_id,
-            batch_ids.c.batch_no == recipients.c.batch_no,
-            batch_ids.c.vendor_message_id == reports.c.vendor_message_id,
-        )
-        .correlate(recipients, reports)
-        .exists()
-    )
-    return and_(reports.c.mobile == recipients.c.mobile, reports.c.vendor == batches.c.vendor, of_batch)
 
 
 def _latency(ranked: Subquery) -> ColumnElement[Any]:
