@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, make_url, select
@@ -18,6 +18,7 @@ from airflow_provider_sms.store.dialects import make_engine
 from airflow_provider_sms.store.failures import mapped_errors, unavailable
 from airflow_provider_sms.store.ids import new_id
 from airflow_provider_sms.store.migrations import PROOF, bring_up
+from airflow_provider_sms.store.number_hash import checked_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
 _lock = threading.Lock()
-_open: dict[tuple[URL, Path, str], Store] = {}
+_open: dict[tuple[URL, Path, str, bytes], Store] = {}
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 _inherited: list[Pool] = []
 
@@ -40,29 +41,40 @@ class Store:
 
     :param engine: its engine, with this package's settings.
     :param spool_dir: folder for pages that the database could not take.
+    :param number_hash_key: key of the columns ``mobile_hash``, which stay empty without it.
     """
 
     engine: Engine
     spool_dir: Path
+    number_hash_key: bytes = field(default=b"", repr=False)
 
     @classmethod
-    def open(cls, url: str | URL, *, spool_dir: Path, connect_args: Mapping[str, Any] | None = None) -> Store:
+    def open(
+        cls,
+        url: str | URL,
+        *,
+        spool_dir: Path,
+        connect_args: Mapping[str, Any] | None = None,
+        number_hash_key: str = "",
+    ) -> Store:
         """
         Open a store, and create or migrate its tables if need be; repeated calls share one engine.
 
         :param url: SQLAlchemy address; a driver that is not named is chosen.
         :param spool_dir: folder for pages that the database could not take; one per store.
         :param connect_args: for the driver, over what this package sets.
-        :raises PreflightError: the address is none that a store can have.
+        :param number_hash_key: secret under which numbers are hashed into ``mobile_hash``; none if empty.
+        :raises PreflightError: the address is none that a store can have, or the secret is too short.
         :raises StoreUnavailable: the database is away, or its tables are newer than this package.
         """
         address = _parse(url)
         arguments = dict(connect_args or {})
-        key = (address, spool_dir, repr(sorted(arguments.items())))
+        hash_key = checked_key(number_hash_key)
+        key = (address, spool_dir, repr(sorted(arguments.items())), hash_key)
         with _lock:
             store = _open.get(key)
             if store is None:
-                store = cls(_prepared(address, arguments), spool_dir)
+                store = cls(_prepared(address, arguments), spool_dir, hash_key)
                 _open[key] = store
             return store
 

@@ -45,6 +45,8 @@ class PageRow:
     :param declared: how many records the vendor said it has.
     :param records: how many landed.
     :param error: why it is in this state.
+    :param dismissed_at: when a person said that nothing more can be done about it.
+    :param purged_at: when its bytes went.
     :param body: the raw bytes; ``None`` when there are none, or they were not asked for.
     """
 
@@ -64,6 +66,8 @@ class PageRow:
     declared: int | None
     records: int | None
     error: str | None
+    dismissed_at: datetime | None = None
+    purged_at: datetime | None = None
     body: bytes | None = field(default=None, repr=False)
 
     @property

@@ -18,6 +18,7 @@ from airflow_provider_sms.store import bulk
 from airflow_provider_sms.store.clock import ServerTime
 from airflow_provider_sms.store.fitting import fit
 from airflow_provider_sms.store.schema import pages, replies, reports
+from airflow_provider_sms.store.number_hash import hash_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,6 +99,8 @@ class Landing:
             else:
                 bulk.upsert(connection, table, columns, len(records), keep=("landed_at",))
             problem = "; ".join(part for part in (problem, unfit) if part)
+            if records and self._store.number_hash_key:
+                columns["mobile_hash"] = hash_numbers(columns["mobile"], self._store.number_hash_key)
             landed = Landed(_state(records, problem), len(records), problem)
             _close(connection, page_id, landed, declared, page.now)
         return landed

@@ -56,7 +56,7 @@ class Ledger:
             return False
         try:
             with self._store.begin() as connection:
-                planning.write(connection, send, planned)
+                planning.write(connection, send, planned, self._store.number_hash_key)
         except planning.KeyTaken:
             # Another worker planned it in this very moment.
             return not self._known(send)
@@ -85,12 +85,19 @@ class Ledger:
         Give one batch as the vendor's codec takes it, with the reference of its last claim.
 
         :raises KeyError: there is no such batch.
+        :raises PreflightError: its text and numbers were purged.
         """
         this = (batches.c.send_key == send_key, batches.c.batch_no == batch_no)
         with self._store.reading() as connection:
             batch = connection.execute(select(batches).where(*this)).one_or_none()
             if batch is None:
                 raise KeyError((send_key, batch_no))
+            if batch.purged_at is not None:
+                problem = (
+                    f"texts and numbers of this send were purged at {batch.purged_at.isoformat()}, so what "
+                    "was not accepted by then cannot be sent any more: give a new send_key to send anew"
+                )
+                raise PreflightError([problem], f"send key {send_key!r}")
             people = (recipients.c.send_id == batch.send_id, recipients.c.batch_no == batch_no)
             columns = [recipients.c.mobile, *([recipients.c.template_values] if batch.templated else [])]
             rows = connection.execute(select(*columns).where(*people).order_by(recipients.c.seq)).all()

@@ -11,6 +11,7 @@ from sqlalchemy import exc, select
 from airflow_provider_sms.records import BatchState
 from airflow_provider_sms.store import bulk
 from airflow_provider_sms.store.clock import ServerTime
+from airflow_provider_sms.store.number_hash import hash_numbers
 from airflow_provider_sms.store.schema import batches, recipients, sends
 
 if TYPE_CHECKING:
@@ -28,10 +29,13 @@ class KeyTaken(Exception):
     """The send key is there already."""
 
 
-def write(connection: Connection, send: PlannedSend, planned: Sequence[PlannedBatch]) -> None:
+def write(
+    connection: Connection, send: PlannedSend, planned: Sequence[PlannedBatch], hash_key: bytes = b""
+) -> None:
     """
     Write a send within the caller's transaction.
 
+    :param hash_key: key of the numbers' hashes; they are left out without it.
     :raises KeyTaken: the send key is there already; the transaction must be rolled back.
     """
     now = connection.scalar(select(ServerTime()))
@@ -74,7 +78,7 @@ def write(connection: Connection, send: PlannedSend, planned: Sequence[PlannedBa
         ],
     )
     for chunk in _chunks(planned):
-        _write_recipients(connection, send_id, chunk)
+        _write_recipients(connection, send_id, chunk, hash_key)
 
 
 def _take_key(connection: Connection, row: dict[str, Any]) -> int:
@@ -100,7 +104,9 @@ def _chunks(planned: Sequence[PlannedBatch]) -> Iterator[list[PlannedBatch]]:
         yield chunk
 
 
-def _write_recipients(connection: Connection, send_id: int, planned: Sequence[PlannedBatch]) -> None:
+def _write_recipients(
+    connection: Connection, send_id: int, planned: Sequence[PlannedBatch], hash_key: bytes
+) -> None:
     def flat(parts: Iterator[Any]) -> list[Any]:
         return list(chain.from_iterable(parts))
 
@@ -121,4 +127,6 @@ def _write_recipients(connection: Connection, send_id: int, planned: Sequence[Pl
             [json.dumps(row, ensure_ascii=False) for row in batch.values] or [None] * len(batch.mobiles)
             for batch in planned
         )
+    if hash_key:
+        columns["mobile_hash"] = hash_numbers(columns["mobile"], hash_key)
     bulk.append(connection, recipients, columns, len(columns["mobile"]))

@@ -20,6 +20,9 @@ CONN_ID_LENGTH = 200
 VENDOR_LENGTH = 40
 ID_LENGTH = 128
 MOBILE_LENGTH = 32
+#: A keyed hash of the number, where the store has a key (see number_hash.py): a join key for people who
+#: need no numbers. No index by default, since it would slow landing down for all.
+MOBILE_HASH_LENGTH = 32
 CODE_LENGTH = 64
 
 metadata = MetaData()
@@ -89,6 +92,8 @@ batches = _table(
     # The id that all its messages bear, or a JSON list with one id per message in their order.
     Column("message_id", key(ID_LENGTH)),
     Column("message_ids", prose()),
+    # When texts and numbers went; such a batch cannot be submitted any more.
+    Column("purged_at", UtcDateTime),
     Index("sms_batches_send", "send_id", "batch_no", unique=True),
     Index("sms_batches_state", "state", "vendor"),
     Index("sms_batches_submitted", "submitted_at"),
@@ -105,6 +110,7 @@ recipients = _table(
     Column("segments", Integer, nullable=False),
     Column("content", prose()),
     Column("template_values", prose()),
+    Column("mobile_hash", key(MOBILE_HASH_LENGTH)),
     # No number twice in a send, whatever the planning did.
     Index("sms_recipients_mobile", "send_id", "mobile", unique=True),
     sqlite_with_rowid=False,
@@ -141,6 +147,10 @@ pages = _table(
     Column("declared", Integer),
     Column("records", Integer),
     Column("error", prose()),
+    # When a person said that nothing more can be done about it.
+    Column("dismissed_at", UtcDateTime),
+    # When its bytes, and the numbers and texts of its rows, went.
+    Column("purged_at", UtcDateTime),
     # The body stands last: SQLite walks over what comes before a column to reach it.
     Column("body", raw()),
     Index("sms_pages_queue", "conn_id", "queue", "state", "started_at"),
@@ -170,6 +180,7 @@ reports = _table(
     Column("reported_at", UtcDateTime, nullable=False),
     Column("time_source", key(8), nullable=False),
     Column("landed_at", UtcDateTime, nullable=False),
+    Column("mobile_hash", key(MOBILE_HASH_LENGTH)),
     # Vendors count their ids up, so this index grows at its end. One on the numbers would be written
     # all over at random, and landing would get slower with every million rows.
     Index("sms_reports_id", "vendor_message_id", "mobile"),
@@ -184,6 +195,7 @@ replies = _table(
     Column("received_at", UtcDateTime, nullable=False),
     Column("time_source", key(8), nullable=False),
     Column("landed_at", UtcDateTime, nullable=False),
+    Column("mobile_hash", key(MOBILE_HASH_LENGTH)),
     Index("sms_replies_mobile", "mobile", "received_at"),
     Index("sms_replies_received", "conn_id", "received_at"),
 )

@@ -39,7 +39,8 @@ def all_messages() -> Select[Any]:
     Select one row per message.
 
     Columns: ``send_key``, ``batch_no``, ``seq``, ``mobile``, ``content``, ``segments``,
-    ``vendor_message_id`` (where it is known which is whose), ``template_values`` (a JSON list).
+    ``vendor_message_id`` (where it is known which is whose), ``template_values`` (a JSON list),
+    ``mobile_hash``.
     """
     return select(
         batches.c.send_key,
@@ -52,6 +53,7 @@ def all_messages() -> Select[Any]:
             "vendor_message_id"
         ),
         recipients.c.template_values,
+        recipients.c.mobile_hash,
     ).join_from(recipients, batches, OF_BATCH)
 
 
