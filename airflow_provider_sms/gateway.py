@@ -59,6 +59,12 @@ class Gateway:
         """Close all connections to the vendor."""
         self._transport.close()
 
+    @property
+    def longest_submit(self) -> float:
+        """Seconds that one submit can take at most, the reading of the vendor's WSDL included."""
+        calls = 2 if self.account.options.get("wsdl") == "fetch" else 1
+        return calls * self.account.endpoint.timeout
+
     # --- submits ---------------------------------------------------------------------------------
 
     def submit(self, submission: Submission, *, template: bool = False) -> Receipt:
@@ -84,6 +90,10 @@ class Gateway:
         except NoAnswer as error:
             # Only the service description was asked for: the batch itself has not left the house.
             raise errors.SubmitNotSent(self._says(f"the WSDL could not be read: {error.reason}")) from None
+        except errors.VendorUnreachable as error:
+            raise errors.SubmitNotSent(str(error)) from None
+        except errors.WireFormatError as error:
+            raise errors.SubmitNotSent(self._says(str(error))) from None
         try:
             # Never on a kept-alive connection: were it stale, "not sent" would become "unknown".
             response = self._transport.exchange(wire, fresh=True)
@@ -103,7 +113,7 @@ class Gateway:
                 else vendor.parse_submit(account, response)
             )
         except errors.WireFormatError as error:
-            raise errors.SubmitUnknown(str(error)) from None
+            raise errors.SubmitUnknown(str(error), misdirected=is_web_page(response)) from None
 
     # --- questions that change nothing -----------------------------------------------------------
 
@@ -152,6 +162,8 @@ class Gateway:
             raise errors.VendorUnreachable(
                 self._says(f"the WSDL could not be read: {error.reason}")
             ) from None
+        except errors.WireFormatError as error:
+            raise errors.WireFormatError(self._says(str(error))) from None
 
     def read(self, request: WireRequest) -> WireResponse:
         """
@@ -219,6 +231,12 @@ class Gateway:
 
     def _says(self, what: str) -> str:
         return f"connection {self.account.conn_id!r} ({self.vendor.name}): {what}"
+
+
+def is_web_page(response: WireResponse) -> bool:
+    """Whether a web page came in place of the vendor's answer: a login, an error, a parked name."""
+    start = response.body[:512].lstrip().lower()
+    return start.startswith((b"<!doctype html", b"<html")) or b"<html" in start
 
 
 def _trouble(response: WireResponse) -> str:

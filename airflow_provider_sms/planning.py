@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain, islice, repeat
 from string import Formatter
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_sms import text
 from airflow_provider_sms.errors import PreflightError
@@ -106,13 +106,34 @@ def sign(content: str, signature: str) -> str:
     return content + (signature if signature.startswith("【") else f"【{signature}】")
 
 
-def plan_text(vendor: Vendor, account: Account, columns: Columns, content: str, *, extno: str = "") -> Plan:
+def people_of(vendor: Vendor, account: Account, columns: Columns) -> set[str]:
+    """
+    Give the numbers of the recipients, each once, in their national form.
+
+    :raises PreflightError: some of them are no numbers, or there are none.
+    """
+    problems: list[str] = []
+    mobiles, _, _ = _numbers(vendor, account, columns, problems)
+    _refuse(problems, account)
+    return set(mobiles)
+
+
+def plan_text(
+    vendor: Vendor,
+    account: Account,
+    columns: Columns,
+    content: str,
+    *,
+    extno: str = "",
+    problems: Sequence[str] = (),
+) -> Plan:
     """
     Plan one text to many numbers.
 
+    :param problems: what is wrong elsewhere, for the same error.
     :raises PreflightError: listing every problem.
     """
-    problems: list[str] = []
+    problems = list(problems)
     content = sign(content, account.options["signature"])
     mobiles, _, duplicates = _numbers(vendor, account, columns, problems)
     problems += vendor.content_problems(account, content) + vendor.extno_problems(account, extno)
@@ -123,7 +144,13 @@ def plan_text(vendor: Vendor, account: Account, columns: Columns, content: str, 
 
 
 def plan_template(
-    vendor: Vendor, account: Account, columns: Columns, source: str, *, extno: str = ""
+    vendor: Vendor,
+    account: Account,
+    columns: Columns,
+    source: str,
+    *,
+    extno: str = "",
+    problems: Sequence[str] = (),
 ) -> Plan:
     """
     Plan a text of each recipient's own.
@@ -131,17 +158,22 @@ def plan_template(
     A vendor with templates gets template submits for the rows it can express; all others are rendered here,
     and equal texts share a submit.
 
+    :param problems: what is wrong elsewhere, for the same error.
     :raises PreflightError: listing every problem.
     """
-    problems: list[str] = []
+    problems = list(problems)
     template = _template(sign(source, account.options["signature"]), problems)
     mobiles, kept, duplicates = _numbers(vendor, account, columns, problems)
     values = _values(template, columns, kept, problems) if template else {}
     problems += vendor.extno_problems(account, extno)
+    contents: list[str] = []
+    if template and all(name in values for name in template.fields):
+        # Rows with an empty field are checked as well, as far as they go; the problem of the field is told.
+        filled = {name: [value or "" for value in column] for name, column in values.items()}
+        contents = template.render({MOBILE: mobiles, **filled})
+        problems += _content_problems(vendor, account, contents, kept)
     _refuse(problems, account)
     assert template is not None  # noqa: S101 - a template that does not parse is a problem, raised above
-    contents = template.render({MOBILE: mobiles, **values})
-    _refuse(_content_problems(vendor, account, contents, kept), account)
     native = vendor.native_template(account, template.source, template.fields)
     if native is None:
         return Plan(tuple(_equal_texts(vendor, account, mobiles, contents)), duplicates)
@@ -165,34 +197,32 @@ def plan_template(
     return Plan((*templated, *plain), duplicates)
 
 
-def moment(account: Account, send_at: Any, now: datetime) -> datetime | None:
+def moment(account: Account, send_at: Any, now: datetime) -> tuple[datetime | None, list[str]]:
     """
     Read the time of a scheduled send.
 
     :param send_at: a datetime or ISO text; one without a zone is meant in the vendor's (Chinese) time.
     :param now: aware.
-    :raises PreflightError: when it is no time, or in the past.
+    :return: the time, ``None`` for at once; and what is wrong with it.
     """
     if send_at is None or send_at == "":
-        return None
+        return None, []
     if isinstance(send_at, str):
         try:
             send_at = datetime.fromisoformat(send_at.strip())
         except ValueError:
-            msg = "send_at is no time: write it like 2026-12-24 08:30:00 or 2026-12-24T08:30:00+08:00"
-            raise PreflightError([msg], _where_of(account)) from None
+            return None, [
+                "send_at is no time: write it like 2026-12-24 08:30:00 or 2026-12-24T08:30:00+08:00"
+            ]
     if not isinstance(send_at, datetime):
-        msg = f"send_at is a {type(send_at).__name__}: give a datetime or ISO text"
-        raise PreflightError([msg], _where_of(account))
+        return None, [f"send_at is a {type(send_at).__name__}: give a datetime or ISO text"]
     if send_at.tzinfo is None:
         send_at = send_at.replace(tzinfo=account.timezone)
     if send_at <= now:
         local = send_at.astimezone(account.timezone)
-        msg = (
-            f"send_at {local:%Y-%m-%d %H:%M:%S} ({account.timezone}) is past: leave it empty to send at once"
-        )
-        raise PreflightError([msg], _where_of(account))
-    return cast("datetime", send_at)
+        shown = f"{local:%Y-%m-%d %H:%M:%S} ({account.timezone})"
+        return None, [f"send_at {shown} is past: leave it empty to send at once"]
+    return send_at, []
 
 
 # ---------------------------------------------------------------------------------------------------

@@ -41,6 +41,11 @@ if TYPE_CHECKING:
 ON_UNKNOWN = ("fail", "ignore", "resend")
 #: The store keeps send keys of up to this many characters.
 _LONGEST_KEY = 250
+_WHAT_UNKNOWN_MEANS = (
+    "Unknown means that the vendor may have accepted it: nothing is sent again by itself. Collect the "
+    "account's reports, which settle what they mention, or look at the vendor's own records; then clear the "
+    "task with on_unknown='ignore' to let it be, or 'resend' to risk a second copy."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +130,7 @@ def send(
         ledger,
         order.send_key,
         one_text=order.template is None,
-        resend=order.on_unknown == "resend",
+        on_unknown=order.on_unknown,
         log=log,
         sleep=sleep,
     )
@@ -147,17 +152,23 @@ def _plan(
     vendor, account = gateway.vendor, gateway.account
     fingerprint = _fingerprint(gateway, order)
     known = ledger.send(order.send_key)
-    if known is not None:
-        _check_same(known, fingerprint, order, log)
+    if known is not None and _same_send(known, gateway, fingerprint, order, log):
         return
     if (order.content is None) == (order.template is None):
         raise errors.PreflightError(["give exactly one of content and template"], "send")
     columns = recipients()
-    send_at = planning.moment(account, order.send_at, datetime.now(UTC))
+    if known is not None:
+        _check_people(known, planning.people_of(vendor, account, columns), ledger)
+        return
+    send_at, problems = planning.moment(account, order.send_at, datetime.now(UTC))
     if order.template is None:
-        plan = planning.plan_text(vendor, account, columns, order.content or "", extno=order.extno)
+        plan = planning.plan_text(
+            vendor, account, columns, order.content or "", extno=order.extno, problems=problems
+        )
     else:
-        plan = planning.plan_template(vendor, account, columns, order.template, extno=order.extno)
+        plan = planning.plan_template(
+            vendor, account, columns, order.template, extno=order.extno, problems=problems
+        )
     if plan.duplicates:
         log.warning("%s rows dropped because their number came before", f"{plan.duplicates:,}")
     origin = order.origin
@@ -196,34 +207,62 @@ def _fingerprint(gateway: Gateway, order: SendOrder) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def _check_same(known: SendRow, fingerprint: str, order: SendOrder, log: logging.Logger | Any) -> None:
+def _same_send(
+    known: SendRow, gateway: Gateway, fingerprint: str, order: SendOrder, log: logging.Logger | Any
+) -> bool:
     """
     Accept another try of the same task, refuse another use of the same key.
 
     A task that is tried again may well render another text (a time of day) or other rows: the first plan
     stands, as some people have read it already. Somebody else with another text under this key is a mistake
     that would otherwise end as a green task that sent nothing.
+
+    :return: whether it is the same task; if not, the recipients are to be compared as well.
+    :raises PreflightError: another text, or another connection: the batches were cut for the first one.
     """
     origin = order.origin
     same_task = bool(origin.run_id) and (known.dag_id, known.task_id, known.run_id, known.map_index) == (
         origin.dag_id, origin.task_id, origin.run_id, origin.map_index,
     )  # fmt: skip
-    log.info(
-        "send key %s was planned at %s: going on where it stands",
-        order.send_key,
-        known.created_at.isoformat(),
-    )
+    planned_at = known.created_at.isoformat()
+    log.info("send key %s was planned at %s: going on where it stands", order.send_key, planned_at)
+    account = gateway.account
+    if (known.conn_id, known.vendor) != (account.conn_id, account.vendor):
+        msg = (
+            f"send key {order.send_key!r} was planned at {planned_at} for connection {known.conn_id!r} "
+            f"({known.vendor}), now it is {account.conn_id!r} ({account.vendor}): go back to that one, "
+            "or give a new send_key, which sends to everybody anew"
+        )
+        raise errors.PreflightError([msg], "send")
     if known.fingerprint == fingerprint:
-        return
+        return same_task
     if not same_task:
         msg = (
-            f"send key {order.send_key!r} was used at {known.created_at.isoformat()} for another text or "
-            "vendor: give a new send_key to send this one"
+            f"send key {order.send_key!r} was used at {planned_at} for another text: "
+            "give a new send_key to send this one"
         )
         raise errors.PreflightError([msg], "send")
     log.warning(
         "the text differs from the first try's; the first plan stands, since people may have read it already"
     )
+    return True
+
+
+def _check_people(known: SendRow, people: set[str], ledger: Ledger) -> None:
+    """
+    Compare the recipients with those of the plan.
+
+    :raises PreflightError: others would get nothing, and the first one's counts would look like theirs.
+    """
+    planned: set[str] = set()
+    for batch in ledger.batches(known.send_key):
+        planned.update(ledger.submission(known.send_key, batch.batch_no).mobiles)
+    if planned != people:
+        msg = (
+            f"send key {known.send_key!r} was used at {known.created_at.isoformat()} for other recipients "
+            f"({len(people - planned):,} of these were not among them): give a new send_key to send to these"
+        )
+        raise errors.PreflightError([msg], "send")
 
 
 # --- conclude --------------------------------------------------------------------------------------
@@ -244,16 +283,17 @@ def _conclude(
         )
         words = {"words": refusal.words} if isinstance(refusal, errors.ContentRejected) else {}
         raise type(refusal)(message, refusal.code, **words)
+    why = f" ({run.last_failure})" if run.last_failure else ""
+    if run.misdirected:
+        # Not for a retry: each would only make more batches unknown.
+        raise errors.SubmitUnknown(
+            f"{counts}{why}. What answers is not the vendor's service: correct the connection's address, "
+            f"then clear the task: it sends what was not sent. {_WHAT_UNKNOWN_MEANS}"
+        )
     if summary.not_sent:
         # Before the unknown ones: Airflow's retry must get its chance to send what surely was not.
-        reason = f" ({run.last_failure})" if run.last_failure else ""
-        raise errors.SubmitNotSent(f"{counts}{reason}. A retry sends what was not sent, and nothing twice.")
+        raise errors.SubmitNotSent(f"{counts}{why}. A retry sends what was not sent, and nothing twice.")
     if summary.unknown and order.on_unknown != "ignore":
-        raise errors.SubmitUnknown(
-            f"{counts}. Unknown means that the vendor may have accepted it: nothing is sent again by itself. "
-            "Collect the account's reports, which settle what they mention, or look at the vendor's own "
-            "records; then clear the task with on_unknown='ignore' to let it be, or 'resend' to risk a second "
-            "copy."
-        )
+        raise errors.SubmitUnknown(f"{counts}{why}. {_WHAT_UNKNOWN_MEANS}")
     log.info(counts)
     return summary.as_dict()

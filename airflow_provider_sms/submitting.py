@@ -16,6 +16,7 @@ import uuid
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_sms import errors
@@ -37,6 +38,8 @@ CLAIM_MARGIN = 15.0
 _BACKOFF = (1.0, 4.0)
 _LONGEST_WAIT = 60.0
 _PROGRESS_SECONDS = 5.0
+#: Unknown outcomes in a row after which a pass that is to fail because of them leaves the rest unsent.
+_UNKNOWN_IN_A_ROW = 3
 #: On a signal, submits under way get this long to learn their outcome: SIGTERM turns into SIGKILL after 5 s.
 _GRACE_SECONDS = 3.0
 
@@ -55,11 +58,15 @@ class Submitting:
     """
     One pass over the batches of a send that are not settled.
 
+    Afterwards ``first_refusal`` is the vendor's first no, ``last_failure`` the last other failure, and
+    ``misdirected`` says whether something answered that is not the vendor.
+
     :param gateway: the account's calls.
     :param ledger: where every step is written down.
     :param send_key: which send.
     :param one_text: whether all batches carry the same text, so that a refused text ends the pass.
-    :param resend: whether batches whose outcome is not known are submitted again.
+    :param on_unknown: what to do about batches whose outcome is not known: ``fail`` (soon, if they are all
+        that comes), ``ignore`` them and go on, ``resend`` them.
     :param log: a logger.
     :param sleep: how to wait between submits.
     """
@@ -71,7 +78,7 @@ class Submitting:
         send_key: str,
         *,
         one_text: bool,
-        resend: bool,
+        on_unknown: str,
         log: logging.Logger | Any,
         sleep: Callable[[float], None],
     ) -> None:
@@ -79,68 +86,94 @@ class Submitting:
         self._ledger = ledger
         self._send_key = send_key
         self._one_text = one_text
-        self._resend = resend
+        self._resend = on_unknown == "resend"
+        self._wary = on_unknown == "fail"
         self._log = log
         self._sleep = sleep
         self._owner = owner_name()
         options = gateway.account.options
         self._width = int(options["max_in_flight"])
         self._spacing = 1 / options["requests_per_second"] if options["requests_per_second"] else 0.0
-        self._claim_seconds = gateway.account.endpoint.timeout + CLAIM_MARGIN
+        self._claim_seconds = gateway.longest_submit + CLAIM_MARGIN
         self._tries: dict[int, int] = {}
+        self._done: set[int] = set()
+        self._lost = False
         self._stopped = ""
+        self._unknown_in_a_row = 0
         self._next_start = 0.0
         self._told = time.monotonic()
         self.first_refusal: errors.VendorRejected | None = None
         self.last_failure: errors.SmsError | None = None
+        self.misdirected = False
 
     def submit_all(self) -> None:
-        """Submit until every batch is settled, or going on is pointless."""
-        waiting = deque(self._open_batches())
+        """Submit until every batch is settled, by this run or another, or going on is pointless."""
+        waiting = self._open_batches()
         if not waiting:
             self._log.info("nothing is left to send under this send key")
             return
         self._log.info(
             "::group::sending %d batches by connection %r", len(waiting), self._gateway.account.conn_id
         )
+        try:
+            while waiting:
+                self._lost = False
+                self._submit(deque(waiting))
+                # What another run took meanwhile may end as surely not sent, or be refused.
+                waiting = self._open_batches() if self._lost and not self._stopped else []
+            self._tell(final=True)
+        finally:
+            self._log.info("::endgroup::")
+
+    def _submit(self, waiting: deque[BatchRow]) -> None:
         in_flight: dict[Future[Receipt], BatchRow] = {}
         pool = ThreadPoolExecutor(self._width, thread_name_prefix="sms-submit")
         try:
             while (waiting and not self._stopped) or in_flight:
-                while waiting and not self._stopped and len(in_flight) < self._width:
-                    batch = waiting.popleft()
-                    future = self._start(pool, batch)
-                    if future is not None:
-                        in_flight[future] = batch
-                for future in wait(in_flight, return_when=FIRST_COMPLETED).done:
-                    batch = in_flight.pop(future)
-                    if self._settle(batch, future):
-                        waiting.append(batch)
+                pause = self._start_some(pool, waiting, in_flight)
+                for future in wait(in_flight, pause, return_when=FIRST_COMPLETED).done:
+                    if self._settle(in_flight[future], future):
+                        waiting.append(in_flight[future])
+                    del in_flight[future]
                 self._tell(final=False)
         except BaseException:
-            # A signal or a dying store: whoever has an outcome keeps it, the others' claims run out.
-            for future in wait(in_flight, timeout=_GRACE_SECONDS).done:
-                self._settle(in_flight.pop(future), future)
+            self._settle_what_answered(in_flight)
             raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-            self._tell(final=True)
-            self._log.info("::endgroup::")
+
+    def _start_some(
+        self, pool: ThreadPoolExecutor, waiting: deque[BatchRow], in_flight: dict[Future[Receipt], BatchRow]
+    ) -> float | None:
+        """Start what may be started; how long to wait before more may, ``None`` is for any answer."""
+        while waiting and not self._stopped and len(in_flight) < self._width:
+            pause = self._next_start - time.monotonic()
+            if pause > 0 and in_flight:
+                return pause  # Answers are written down meanwhile.
+            if pause > 0:
+                self._sleep(pause)
+            batch = waiting.popleft()
+            future = self._start(pool, batch)
+            if future is not None:
+                in_flight[future] = batch
+        return None
+
+    def _settle_what_answered(self, in_flight: dict[Future[Receipt], BatchRow]) -> None:
+        """Before a signal or a dying store ends the run: who has an outcome keeps it, others run out."""
+        for future in wait(in_flight, timeout=_GRACE_SECONDS).done:
+            try:
+                self._settle(in_flight[future], future)
+            except Exception as failure:  # noqa: BLE001 - what ends the run is the one to show
+                number = in_flight[future].batch_no
+                self._log.warning(
+                    "batch %d: its outcome could not be written down (%s)", number, type(failure).__name__
+                )
 
     def _open_batches(self) -> list[BatchRow]:
         """Give the batches to submit, once nobody else is submitting any of them."""
         key = self._send_key
         told = False
-        while True:
-            expired = self._ledger.expire(key)
-            if expired:
-                self._log.error(
-                    "batches %s were being submitted when their process died: their outcome is not known",
-                    ", ".join(map(str, expired)),
-                )
-            busy_until = self._ledger.pending_claims(key, self._owner)
-            if busy_until is None:
-                break
+        while (busy_until := self._ledger.pending_claims(key, self._owner)) is not None:
             if not told:
                 self._log.warning(
                     "batches are being submitted by another run, or were when it died: "
@@ -149,16 +182,24 @@ class Submitting:
                 )
             told = True
             self._sleep(1.0)
+        # Only now: a claim that runs out between the two looks must not be missed by both.
+        expired = self._ledger.expire(key)
+        if expired:
+            self._log.error(
+                "batches %s were being submitted when their process died: their outcome is not known",
+                ", ".join(map(str, expired)),
+            )
         wanted = {BatchState.PREPARED, BatchState.NOT_SENT, BatchState.REJECTED}
         if self._resend:
             wanted.add(BatchState.UNKNOWN)
-        return [batch for batch in self._ledger.batches(key) if batch.state in wanted]
+        return [
+            batch
+            for batch in self._ledger.batches(key)
+            if batch.state in wanted and batch.batch_no not in self._done
+        ]
 
     def _start(self, pool: ThreadPoolExecutor, batch: BatchRow) -> Future[Receipt] | None:
         """Claim a batch and submit it; ``None`` when somebody else was first."""
-        pause = self._next_start - time.monotonic()
-        if pause > 0:
-            self._sleep(pause)
         self._next_start = time.monotonic() + self._spacing
         submission = self._ledger.submission(self._send_key, batch.batch_no)
         reference = new_reference()
@@ -166,13 +207,23 @@ class Submitting:
             self._send_key, batch.batch_no, self._owner, self._claim_seconds, reference, resend=self._resend
         )
         if not claimed:
+            self._lost = True
             return None
         self._tries[batch.batch_no] = self._tries.get(batch.batch_no, 0) + 1
         submission = replace(submission, reference=reference)
+        if submission.send_at is not None and submission.send_at <= datetime.now(UTC):
+            self._log.warning("batch %d: its send_at has passed meanwhile: sending at once", batch.batch_no)
+            submission = replace(submission, send_at=None)
         return pool.submit(self._gateway.submit, submission, template=bool(submission.values))
 
     def _settle(self, batch: BatchRow, future: Future[Receipt]) -> bool:
         """Write a batch's outcome down; whether to submit it again in this run."""
+        again = self._outcome(batch, future)
+        if not again:
+            self._done.add(batch.batch_no)
+        return again
+
+    def _outcome(self, batch: BatchRow, future: Future[Receipt]) -> bool:
         try:
             receipt = future.result()
         except errors.VendorRejected as refusal:
@@ -188,18 +239,21 @@ class Submitting:
             return self._again(batch, failure)
         except errors.SubmitUnknown as failure:
             self._write(batch, BatchState.UNKNOWN, error=str(failure))
-            self.last_failure = failure
-            self._log.error("batch %d: %s. Its outcome is not known", batch.batch_no, failure)
-            if failure.misdirected:
-                self._stopped = "what answers is not the vendor's service"
-                return False
-            return self._resend and self._again(batch, failure)
+            return self._unknown(batch, failure)
+        except errors.PreflightError as problem:
+            # The codec refused to make a request of it.
+            self._write(batch, BatchState.NOT_SENT, error=str(problem))
+            raise
         except Exception as bug:
             # Nothing proves that it was not sent.
             self._write(batch, BatchState.UNKNOWN, error=f"our own mistake: {type(bug).__name__}")
             raise
-        if receipt.accepted == 0:
-            none = errors.VendorRejected("the vendor took none of the batch's numbers.", receipt.code)
+        self._unknown_in_a_row = 0
+        if receipt.accepted is not None and receipt.accepted <= 0:
+            where = f"connection {batch.conn_id!r} ({batch.vendor})"
+            none = errors.VendorRejected(
+                f"{where}: the vendor took none of the batch's numbers.", receipt.code
+            )
             self._write(batch, BatchState.REJECTED, code=receipt.code, text=receipt.text, error=str(none))
             self.first_refusal = self.first_refusal or none
             return False
@@ -210,6 +264,20 @@ class Submitting:
                 batch.batch_no, receipt.accepted, batch.recipients,
             )  # fmt: skip
         return False
+
+    def _unknown(self, batch: BatchRow, failure: errors.SubmitUnknown) -> bool:
+        """Tell of an unknown outcome; stop where the next ones would only be unknown as well."""
+        self._log.error("batch %d: %s. Its outcome is not known", batch.batch_no, failure)
+        self.last_failure = failure
+        self._unknown_in_a_row += 1
+        if failure.misdirected:
+            self.misdirected = True
+            self._stopped = "what answers is not the vendor's service"
+            return False
+        if self._wary and self._unknown_in_a_row >= _UNKNOWN_IN_A_ROW:
+            self._stopped = f"the outcome of {self._unknown_in_a_row} submits in a row is not known"
+            return False
+        return self._resend and self._again(batch, failure)
 
     def _again(self, batch: BatchRow, failure: errors.SmsError) -> bool:
         """Wait before another try of a batch; give up for this run after so many."""

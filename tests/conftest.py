@@ -1,0 +1,143 @@
+"""
+What tests of more than one room share: an Airflow of their own, a sandbox, a store, and connections.
+
+The environment is set while this file is read, before anything imports Airflow.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_sms.sandbox import Sandbox
+
+VENDORS = ("beidoutong", "wavecom", "linkws", "smsadmin")
+
+
+def _give_airflow_a_home() -> None:
+    """Make an Airflow home of this process (each xdist worker is one), and forget all other settings."""
+    for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
+        del os.environ[name]
+    home = Path(tempfile.mkdtemp(prefix="sms-airflow-"))
+    (home / "dags").mkdir()
+    os.environ |= {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__UNIT_TEST_MODE": "True",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+    }
+    owner = os.getpid()
+
+    def forget() -> None:
+        # A forked child ends by the same handlers, and the home is not his.
+        if os.getpid() == owner:
+            shutil.rmtree(home, ignore_errors=True)
+
+    atexit.register(forget)
+
+
+_give_airflow_a_home()
+
+
+@pytest.fixture
+def sandbox():
+    """Serve all four vendors; reports come at once, balances may be asked for at any pace."""
+    with Sandbox(linkws_balance_interval=0) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Open a real SQLite store with a spool of its own."""
+    from airflow_provider_sms.store.engine import Store
+
+    store = Store.open(f"sqlite:///{tmp_path}/sms.db", spool_dir=tmp_path / "spool" / "sms_store")
+    yield store
+    store.close()
+
+
+def account_at(connection: dict[str, Any], conn_id: str):
+    """Check the fields of a connection as a hook does; give its vendor and its account."""
+    from airflow_provider_sms.vendors.accounts import check_account
+    from airflow_provider_sms.vendors.registry import vendor_of_type
+
+    vendor = vendor_of_type(connection["conn_type"], conn_id)
+    fields = {name: connection[name] for name in ("host", "port", "schema", "login", "password", "extra")}
+    return vendor, check_account(vendor, conn_id, **fields)
+
+
+@pytest.fixture
+def gateway_of(sandbox):
+    """Make gateways to the sandbox: ``gateway_of("wavecom", timeout=2)``, ``port=...`` for elsewhere."""
+    from airflow_provider_sms.gateway import Gateway
+
+    with contextlib.ExitStack() as opened:
+
+        def make(vendor: str, *, conn_id: str = "", gateway: Sandbox | None = None, **extra: Any):
+            fields = {name: extra.pop(name) for name in ("port", "password", "login") if name in extra}
+            connection = (gateway or sandbox).connection(vendor, **extra) | fields
+            return opened.enter_context(Gateway(*account_at(connection, conn_id or f"sms_{vendor}")))
+
+        yield make
+
+
+@pytest.fixture
+def store_connection(monkeypatch, tmp_path, store):
+    """Make the store fixture's database the connection ``sms_store``, with its spool."""
+    address = {"conn_type": "sqlite", "host": str(tmp_path / "sms.db")}
+    monkeypatch.setenv("AIRFLOW_CONN_SMS_STORE", json.dumps(address))
+    monkeypatch.setenv("AIRFLOW__SMS__SPOOL_DIR", str(tmp_path / "spool"))
+    return store
+
+
+@pytest.fixture
+def connections(monkeypatch, sandbox, store_connection):
+    """
+    Declare Airflow connections to the sandbox: ``connections("wavecom", timeout=2)`` gives the conn id.
+
+    Fields of the connection itself (``port``, ``password``, ...) go by ``fields``.
+    """
+    del store_connection
+
+    def declare(vendor: str, conn_id: str = "", fields: dict[str, Any] | None = None, **extra: Any) -> str:
+        conn_id = conn_id or f"sms_{vendor}"
+        connection = sandbox.connection(vendor, **extra) | (fields or {})
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
+        return conn_id
+
+    return declare
+
+
+@pytest.fixture
+def rows(store):
+    """Ask the store: ``rows("SELECT state FROM sms_pages")`` gives tuples, or values of a single column."""
+
+    def ask(sql: str, **values: Any):
+        from sqlalchemy import text
+
+        with store.reading() as connection:
+            found = [tuple(row) for row in connection.execute(text(sql), values)]
+        return [row[0] for row in found] if found and len(found[0]) == 1 else found
+
+    return ask
+
+
+@pytest.fixture
+def numbers():
+    """Make up so many mainland numbers, each once."""
+
+    def make(count: int, first: int = 13_800_000_000) -> list[str]:
+        return [str(first + each) for each in range(count)]
+
+    return make

@@ -1,0 +1,289 @@
+"""What becomes of a submit that goes wrong: surely not sent is tried again, unknown never is."""
+
+from __future__ import annotations
+
+import socket
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from airflow_provider_sms import errors
+from airflow_provider_sms.sandbox import Fault, Sandbox
+from airflow_provider_sms.vendors.accounts import check_account
+from airflow_provider_sms.vendors.registry import vendor_named
+
+EACH_VENDOR = pytest.mark.parametrize("vendor", ["beidoutong", "wavecom", "linkws", "smsadmin"])
+TEXT = "您好【公司】"
+#: Faults of a submit after which nobody can tell whether it was accepted; the vendor did accept it or not.
+UNKNOWN = [
+    pytest.param(Fault("reset_before", operation="send"), 0, id="reset-before-acceptance"),
+    pytest.param(Fault("reset_after", operation="send"), 1, id="reset-after-acceptance"),
+    pytest.param(Fault("status", operation="send", status=500, accepted=True), 1, id="500-after-acceptance"),
+    pytest.param(Fault("status", operation="send", status=502), 0, id="502-before-acceptance"),
+    pytest.param(Fault("cut", operation="send", at=0.5), 1, id="cut-answer"),
+    pytest.param(Fault("cut", operation="send", at=0.5, framing="chunked"), 1, id="cut-chunked-answer"),
+    pytest.param(Fault("cut", operation="send", at=0), 1, id="no-byte-of-the-body"),
+    pytest.param(Fault("slow", operation="send", seconds=3), 1, id="slow-answer"),
+    pytest.param(Fault("drip", operation="send", seconds=0.2), 1, id="dripping-answer"),
+    pytest.param(Fault("garbage", operation="send", accepted=True), 1, id="garbage"),
+    pytest.param(Fault("empty", operation="send", accepted=True), 1, id="empty-answer"),
+    pytest.param(Fault("html", operation="send"), 0, id="web-page"),
+    pytest.param(Fault("redirect", operation="send"), 0, id="redirect"),
+    pytest.param(Fault("status", operation="send", status=404), 0, id="404"),
+]
+
+
+def states(store_rows):
+    """Give the batches' states in order."""
+    return store_rows("SELECT state FROM sms_batches ORDER BY batch_no")
+
+
+@EACH_VENDOR
+@pytest.mark.parametrize(("fault", "accepted"), UNKNOWN)
+def test_an_unknown_outcome_is_never_repeated_on_its_own(
+    sandbox, gateway_of, send_to, numbers, rows, task, vendor, fault, accepted
+):
+    """One error that counts it and says what to do; a retry of the task submits nothing."""
+    sandbox.faults.add(fault)
+    gateway = gateway_of(vendor, timeout=1)
+    for _ in range(3):
+        with pytest.raises(errors.SubmitUnknown) as caught:
+            send_to(gateway, numbers(3), TEXT, origin=task)
+        assert caught.value.terminal
+        assert "0 accepted, 0 rejected, 3 unknown, 0 not sent" in str(caught.value)
+        assert "on_unknown" in str(caught.value)
+    assert states(rows) == ["unknown"]
+    assert sandbox.calls.count(vendor, "send") == 1
+    assert sandbox.count_messages(vendor) == 3 * accepted
+
+
+@EACH_VENDOR
+def test_unknown_can_be_ignored(sandbox, gateway_of, send_to, numbers, vendor):
+    """With ``ignore`` the task goes on; the count still says so, and nothing is sent again."""
+    sandbox.faults.add(Fault("reset_after", operation="send"))
+    gateway = gateway_of(vendor)
+    for _ in range(2):
+        result = send_to(gateway, numbers(3), TEXT, on_unknown="ignore")
+        assert (result["accepted"], result["unknown"]) == (0, 3)
+    assert sandbox.calls.count(vendor, "send") == 1
+
+
+@EACH_VENDOR
+def test_unknown_can_be_sent_again_on_purpose(sandbox, gateway_of, send_to, numbers, rows, vendor):
+    """With ``resend``, and with a reference of its own for the second submit."""
+    sandbox.faults.add(Fault("reset_before", operation="send"))
+    gateway = gateway_of(vendor)
+    with pytest.raises(errors.SubmitUnknown):
+        send_to(gateway, numbers(3), TEXT)
+    result = send_to(gateway, numbers(3), TEXT, on_unknown="resend")
+    assert (result["accepted"], result["unknown"]) == (3, 0)
+    assert states(rows) == ["accepted"]
+    references = rows("SELECT vendor_message_id FROM sms_batch_ids WHERE kind = 'reference'")
+    assert len(set(references)) == 2
+    assert sandbox.accepted_more_than_once() == {}
+
+
+@EACH_VENDOR
+def test_resend_stops_after_some_tries(sandbox, gateway_of, send_to, numbers, vendor):
+    """A vendor that never answers gets it a few times at most, and the outcome stays unknown."""
+    sandbox.faults.add(Fault("reset_before", operation="send", times=None))
+    with pytest.raises(errors.SubmitUnknown):
+        send_to(gateway_of(vendor), numbers(3), TEXT, on_unknown="resend")
+    assert sandbox.calls.count(vendor, "send") == 3
+
+
+@EACH_VENDOR
+def test_a_refused_connection_is_tried_again_with_growing_pauses(
+    sandbox, gateway_of, send_to, numbers, naps, rows, vendor
+):
+    """Surely not sent: within the task a few times, then the task's own retry sends it."""
+    with (
+        Sandbox.closed_port() as port,
+        pytest.raises(errors.SubmitNotSent, match="connection refused") as caught,
+    ):
+        send_to(gateway_of(vendor, port=port), numbers(3), TEXT)
+    assert not caught.value.terminal
+    assert "3 not sent" in str(caught.value)
+    assert f"sms_{vendor}" in str(caught.value)
+    pauses = [nap for nap in naps.taken if nap > 0.5]
+    assert len(pauses) == 2
+    assert pauses == sorted(pauses)
+    assert states(rows) == ["not_sent"]
+    assert send_to(gateway_of(vendor), numbers(3), TEXT)["accepted"] == 3
+    assert sandbox.count_messages(vendor) == 3
+
+
+@pytest.mark.parametrize("vendor", ["beidoutong", "wavecom"])
+def test_a_busy_vendor_is_asked_again(sandbox, gateway_of, send_to, numbers, naps, vendor):
+    """Its "later" is a no for now: nothing was taken, so trying again harms nobody."""
+    sandbox.faults.add(Fault("busy", operation="send", times=2))
+    assert send_to(gateway_of(vendor), numbers(3), TEXT)["accepted"] == 3
+    assert len([nap for nap in naps.taken if nap > 0.5]) == 2
+    assert sandbox.accepted_more_than_once() == {}
+
+
+@pytest.mark.parametrize("vendor", ["beidoutong", "wavecom"])
+def test_a_vendor_that_stays_busy_is_left_to_the_tasks_retry(sandbox, gateway_of, send_to, numbers, vendor):
+    """After a few tries; the error says that nothing was sent."""
+    sandbox.faults.add(Fault("busy", operation="send", times=None))
+    with pytest.raises(errors.SubmitNotSent, match="3 not sent") as caught:
+        send_to(gateway_of(vendor), numbers(3), TEXT)
+    assert not caught.value.terminal
+    sandbox.faults.clear()
+    assert send_to(gateway_of(vendor), numbers(3), TEXT)["accepted"] == 3
+
+
+@EACH_VENDOR
+def test_a_terminal_no_stops_the_batches_behind_it(sandbox, gateway_of, send_to, numbers, rows, vendor):
+    """A wrong password will not get better with the next batch: one call, one error, nothing sent."""
+    gateway = gateway_of(vendor, max_in_flight=1, password="wrong-password")
+    with pytest.raises(errors.VendorRejected) as caught:
+        send_to(gateway, numbers(2500), TEXT)
+    assert caught.value.terminal
+    assert f"sms_{vendor}" in str(caught.value)
+    assert "0 accepted" in str(caught.value)
+    assert sandbox.calls.count(vendor, "send") == 1
+    assert sandbox.count_messages(vendor) == 0
+    # Mended, the same send goes out whole.
+    assert send_to(gateway_of(vendor), numbers(2500), TEXT)["accepted"] == 2500
+    assert set(states(rows)) == {"accepted"}
+
+
+@EACH_VENDOR
+def test_a_retry_sends_only_the_rest(sandbox, gateway_of, send_to, numbers, vendor):
+    """What was accepted is not sent again, what surely was not is."""
+    gateway = gateway_of(vendor, max_in_flight=1)
+    sandbox.faults.add(Fault("refuse", operation="send", vendor=vendor, after=1, seconds=1.5))
+    with pytest.raises(errors.SubmitNotSent):
+        send_to(gateway, numbers(1234), TEXT)
+    first = sandbox.count_messages(vendor)
+    assert 0 < first < 1234
+    _wait_until_open(sandbox)
+    assert send_to(gateway, numbers(1234), TEXT)["accepted"] == 1234
+    assert sorted(message.mobile for message in sandbox.messages(vendor)) == numbers(1234)
+
+
+def _wait_until_open(sandbox):
+    for _ in range(200):
+        try:
+            socket.create_connection((sandbox.host, sandbox.port), 1).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return
+    pytest.fail("the sandbox stayed closed")
+
+
+def test_fewer_accepted_than_given_counts_as_rejected(sandbox, gateway_of, send_to, numbers, serve_answers):
+    """Beidoutong says how many it took and not which: the counts add up, and the log says so."""
+    answer = (
+        "<WsSendResponse><ReturnStatus>Success</ReturnStatus><Message>ok</Message><RemainPoint>5</RemainPoint>"
+        "<TaskID>77</TaskID><SuccessCounts>{}</SuccessCounts></WsSendResponse>"
+    )
+    del sandbox
+    port = serve_answers(answer.format(2))
+    result = send_to(gateway_of("beidoutong", port=port, protocol="form"), numbers(3), TEXT)
+    assert (result["accepted"], result["rejected"]) == (2, 1)
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_none_accepted_is_a_no(gateway_of, send_to, numbers, serve_answers, rows, count):
+    """A "Success" for nobody must not end green."""
+    answer = (
+        f"<WsSendResponse><ReturnStatus>Success</ReturnStatus><Message>ok</Message><RemainPoint>5</RemainPoint>"
+        f"<TaskID>77</TaskID><SuccessCounts>{count}</SuccessCounts></WsSendResponse>"
+    )
+    with pytest.raises(errors.VendorRejected, match="took none"):
+        send_to(gateway_of("beidoutong", port=serve_answers(answer), protocol="form"), numbers(3), TEXT)
+    assert states(rows) == ["rejected"]
+
+
+def test_one_refused_text_of_many_does_not_stop_the_others(sandbox, gateway_of, send_to, numbers, rows):
+    """In a template send each text is judged by itself; the error names what is left."""
+    first, second, third = numbers(3)
+    people = [
+        {"mobile": first, "what": "好"},
+        {"mobile": second, "what": "赌博"},
+        {"mobile": third, "what": "早"},
+    ]
+    with pytest.raises(errors.ContentRejected, match="2 accepted, 1 rejected") as caught:
+        send_to(gateway_of("wavecom", max_in_flight=1), people, template="您{what}")
+    assert "赌博" not in str(caught.value)
+    assert states(rows) == ["accepted", "rejected", "accepted"]
+    assert sandbox.count_messages("wavecom") == 2
+
+
+@EACH_VENDOR
+def test_a_web_page_in_place_of_the_vendor_ends_the_pass(sandbox, gateway_of, send_to, numbers, rows, vendor):
+    """A login page answers everything: what was in flight is unknown, the rest is surely not sent."""
+    sandbox.faults.add(Fault("html", operation="send", times=None))
+    with pytest.raises(errors.SmsError) as caught:
+        send_to(gateway_of(vendor, max_in_flight=2), numbers(5000), TEXT)
+    assert f"sms_{vendor}" in str(caught.value)
+    assert sandbox.calls.count(vendor, "send") <= 2
+    assert states(rows).count("unknown") <= 2
+
+
+def test_a_wsdl_that_cannot_be_read_sends_nothing(sandbox, gateway_of, send_to, numbers, rows):
+    """Only the service's description was asked for: the batch is surely not sent, not unknown."""
+    for fault in (
+        Fault("status", operation="wsdl", status=500, times=None),
+        Fault("garbage", operation="wsdl", times=None),
+        Fault("reset_before", operation="wsdl", times=None),
+    ):
+        sandbox.faults.clear()
+        sandbox.faults.add(fault)
+        with pytest.raises(errors.SmsError) as caught:
+            send_to(gateway_of("beidoutong", wsdl="fetch"), numbers(3), TEXT, send_key="wsdl")
+        assert not isinstance(caught.value, errors.SubmitUnknown)
+        assert "sms_beidoutong" in str(caught.value)
+        assert states(rows) == ["not_sent"]
+    sandbox.faults.clear()
+    assert send_to(gateway_of("beidoutong", wsdl="fetch"), numbers(3), TEXT, send_key="wsdl")["accepted"] == 3
+
+
+def test_answers_are_written_down_while_the_flow_waits(sandbox, gateway_of, send_to, numbers, rows):
+    """A pause before the next submit must not hold back the outcome of the last one."""
+    sandbox.faults.add(Fault("busy", operation="send"), Fault("slow", operation="send", seconds=0.3))
+    seen = []
+
+    def sleep(seconds):
+        if seconds > 0.5:
+            seen.append(states(rows))
+
+    gateway = gateway_of("wavecom", max_in_flight=2, requests_per_second=50)
+    assert send_to(gateway, numbers(200), TEXT, sleep=sleep)["accepted"] == 200
+    assert all("submitting" not in before for before in seen)
+
+
+def test_a_time_that_passed_since_the_first_try_is_left_out(gateway_of, send_to, numbers, store, rows):
+    """What was to go out at eight and could not goes out when it can; a past time would be refused."""
+    soon = datetime.now(UTC) + timedelta(hours=1)
+    with Sandbox.closed_port() as port, pytest.raises(errors.SubmitNotSent):
+        send_to(gateway_of("linkws", port=port), numbers(3), TEXT, send_at=soon)
+    with store.begin() as connection:
+        connection.execute(text("UPDATE sms_batches SET send_at = '2020-01-01 00:00:00.000000'"))
+    assert send_to(gateway_of("linkws"), numbers(3), TEXT, send_at=soon)["accepted"] == 3
+    assert states(rows) == ["accepted"]
+
+
+@pytest.mark.parametrize(
+    ("vendor", "spoil", "says"),
+    [
+        ("beidoutong", {"extra": {}}, "extra field 'userid' is empty"),
+        ("wavecom", {"extra": {"time_out": 3}}, "extra has unknown fields 'time_out'"),
+        ("linkws", {"login": ""}, "login is empty"),
+        ("smsadmin", {"password": ""}, "password is empty"),
+        ("smsadmin", {"host": ""}, "host is empty"),
+    ],
+)
+def test_a_connection_with_a_mistake_is_one_error_that_names_it(sandbox, vendor, spoil, says):
+    """Before any socket opens."""
+    connection = sandbox.connection(vendor) | spoil
+    fields = {name: connection[name] for name in ("host", "port", "schema", "login", "password", "extra")}
+    with pytest.raises(errors.PreflightError, match=says) as caught:
+        check_account(vendor_named(vendor), "sms_shop", **fields)
+    assert "sms_shop" in str(caught.value)
+    assert sandbox.calls.count() == 0

@@ -1,0 +1,192 @@
+"""One send key is one send, whoever comes with it again."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+
+from airflow_provider_sms import errors
+from airflow_provider_sms.records import BatchState
+from airflow_provider_sms.sandbox import Fault, Sandbox
+from airflow_provider_sms.sending import Origin, SendOrder, random_send_key
+from airflow_provider_sms.store.ledger import Ledger
+
+EACH_VENDOR = pytest.mark.parametrize("vendor", ["beidoutong", "wavecom", "linkws", "smsadmin"])
+TEXT = "您好【公司】"
+
+
+@EACH_VENDOR
+def test_the_same_key_again_sends_nothing(sandbox, gateway_of, send_to, numbers, vendor):
+    """And gives the same counts, so that a cleared task ends as it ended."""
+    first = send_to(gateway_of(vendor), numbers(120), TEXT)
+    assert send_to(gateway_of(vendor), numbers(120), TEXT) == first
+    assert sandbox.count_messages(vendor) == 120
+
+
+def test_the_same_key_for_another_text_is_refused(sandbox, gateway_of, send_to, numbers):
+    """A green task that sent nothing would be the alternative."""
+    send_to(gateway_of("wavecom"), numbers(2), TEXT)
+    with pytest.raises(errors.PreflightError, match="another text"):
+        send_to(gateway_of("wavecom"), numbers(2), "别的【公司】")
+    assert sandbox.count_messages("wavecom") == 2
+
+
+def test_the_same_key_for_other_people_is_refused(sandbox, gateway_of, send_to, numbers):
+    """They would get nothing, and the counts of the first send would look like theirs."""
+    send_to(gateway_of("wavecom"), numbers(2), TEXT)
+    with pytest.raises(errors.PreflightError, match="other recipients"):
+        send_to(gateway_of("wavecom"), numbers(2, first=13_900_000_000), TEXT)
+    assert sandbox.count_messages("wavecom") == 2
+    assert send_to(gateway_of("wavecom"), reversed(numbers(2)), TEXT)["accepted"] == 2
+    assert sandbox.count_messages("wavecom") == 2
+
+
+def test_the_same_key_in_another_task_is_refused_for_another_text(gateway_of, send_to, numbers, task):
+    """Even where the first was a task instance, too."""
+    send_to(gateway_of("wavecom"), numbers(2), TEXT, origin=task)
+    with pytest.raises(errors.PreflightError, match="another text"):
+        send_to(gateway_of("wavecom"), numbers(2), "别的【公司】", origin=replace(task, run_id="next"))
+
+
+def test_a_retry_with_another_text_or_other_people_keeps_the_first_plan(
+    sandbox, gateway_of, send_to, numbers, task, caplog
+):
+    """A template that renders the time gives another text each try; some have read the first already."""
+    gateway = gateway_of("wavecom", max_in_flight=1)
+    sandbox.faults.add(Fault("busy", operation="send", after=1, times=3))
+    with pytest.raises(errors.SubmitNotSent):
+        send_to(gateway, numbers(200), "八点【公司】", origin=task)
+    result = send_to(gateway, numbers(300), "九点【公司】", origin=task)
+    assert result["accepted"] == result["recipients"] == 200
+    assert {message.content for message in sandbox.messages("wavecom")} == {"八点【公司】"}
+    assert "first plan stands" in caplog.text
+    assert sandbox.accepted_more_than_once() == {}
+
+
+@pytest.mark.parametrize("other", ["wavecom", "smsadmin"])
+def test_a_planned_send_does_not_change_its_connection(sandbox, gateway_of, send_to, numbers, task, other):
+    """Its batches have the first vendor's size and charset, and its reports come to the first account."""
+    with Sandbox.closed_port() as port, pytest.raises(errors.SubmitNotSent):
+        send_to(gateway_of("smsadmin", port=port), numbers(500), TEXT, origin=task)
+    with pytest.raises(errors.PreflightError, match="sms_smsadmin") as caught:
+        send_to(gateway_of(other, conn_id="sms_other"), numbers(500), TEXT, origin=task)
+    assert "sms_other" in str(caught.value)
+    assert sandbox.calls.count() == 0
+
+
+@pytest.mark.parametrize("workers", [2, 5])
+def test_runs_at_the_same_time_share_the_batches(sandbox, gateway_of, send_to, numbers, workers, naps):
+    """Two schedulers, one task: every run ends with the whole send's counts, nobody gets it twice."""
+    people = numbers(1000)
+    ready = threading.Barrier(workers)
+    results: list = []
+    failures: list = []
+
+    def run():
+        try:
+            gateway = gateway_of("wavecom", max_in_flight=1)
+            ready.wait(10)
+            results.append(send_to(gateway, people, TEXT, sleep=lambda _: time.sleep(0.02)))
+        except Exception as error:  # noqa: BLE001 - shown below
+            failures.append(error)
+
+    del naps
+    sandbox.faults.random(0.4, [Fault("slow", seconds=0.05)], vendor="wavecom", operation="send")
+    threads = [threading.Thread(target=run) for _ in range(workers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failures == []
+    assert [result["accepted"] for result in results] == [1000] * workers
+    assert sorted(message.mobile for message in sandbox.messages("wavecom")) == people
+
+
+def test_a_run_that_lost_a_batch_to_another_does_not_end_before_it(
+    sandbox, gateway_of, send_to, numbers, store, monkeypatch, rows
+):
+    """The other's batch is rejected afterwards: then this run must not be green either."""
+    ledger = Ledger(store)
+    claim, settled = Ledger.claim, []
+
+    def claimed_by_another(self, send_key, batch_no, owner, seconds, reference, *, resend):
+        if not settled:
+            settled.append(claim(ledger, send_key, batch_no, "another", seconds, "r" * 32))
+            threading.Timer(
+                0.2,
+                ledger.settle,
+                (send_key, batch_no, BatchState.REJECTED),
+                {"owner": "another", "vendor_code": "-10"},
+            ).start()
+        return claim(self, send_key, batch_no, owner, seconds, reference, resend=resend)
+
+    monkeypatch.setattr(Ledger, "claim", claimed_by_another)
+    sandbox.account("wavecom").locked = True
+    with pytest.raises(errors.VendorRejected):
+        send_to(gateway_of("wavecom"), numbers(50), TEXT, sleep=lambda _: time.sleep(0.02))
+    assert rows("SELECT state FROM sms_batches") == ["rejected"]
+
+
+def test_a_claim_whose_owner_died_becomes_unknown(
+    sandbox, gateway_of, send_to, numbers, store, rows, at_once, caplog
+):
+    """Waited for until it runs out, said in the log, and not repeated."""
+    del at_once
+    gateway = gateway_of("wavecom", max_in_flight=1)
+    sandbox.faults.add(Fault("busy", operation="send", times=None))
+    with pytest.raises(errors.SubmitNotSent):
+        send_to(gateway, numbers(200), TEXT)
+    sandbox.faults.clear()
+    assert Ledger(store).claim("test-send", 1, "died", 0.4, "r" * 32)
+    with pytest.raises(errors.SubmitUnknown, match="100 accepted, 0 rejected, 100 unknown"):
+        send_to(gateway, numbers(200), TEXT, sleep=lambda _: time.sleep(0.02))
+    assert "their outcome is not known" in caplog.text
+    assert rows("SELECT state FROM sms_batches ORDER BY batch_no") == ["unknown", "accepted"]
+    assert sandbox.count_messages("wavecom") == 100
+
+
+@pytest.mark.parametrize("key", ["", "k" * 251])
+def test_a_send_key_that_does_not_fit_is_refused(gateway_of, send_to, numbers, key):
+    """Cut in silence, two long keys could become one."""
+    with pytest.raises(errors.PreflightError, match="1 to 250"):
+        send_to(gateway_of("wavecom"), numbers(1), TEXT, send_key=key)
+
+
+def test_an_unknown_policy_is_refused(gateway_of, send_to, numbers):
+    """A misspelt ``resend`` must not mean ``fail``."""
+    with pytest.raises(errors.PreflightError, match="on_unknown is 'again'"):
+        send_to(gateway_of("wavecom"), numbers(1), TEXT, on_unknown="again")
+
+
+def test_long_origins_have_distinct_keys_that_fit():
+    """Dag, task and run ids of 250 characters each still name one send each."""
+    keys = {
+        Origin("d" * 250, "t" * 250, "r" * 249 + end, index).send_key for end in "ab" for index in (-1, 0)
+    }
+    assert len(keys) == 4
+    assert all(len(key) <= 250 for key in keys)
+    assert Origin("d", "t", "r", 3).send_key == "d/t/r/3"
+
+
+def test_a_random_key_is_logged(caplog):
+    """So that a script can try the same send again."""
+    with caplog.at_level("INFO"):
+        key = random_send_key(logging.getLogger("tests"))
+    assert key in caplog.text
+    assert key != random_send_key(logging.getLogger("tests"))
+
+
+def test_an_order_shows_no_text():
+    """Orders end up in tracebacks."""
+    assert "secret" not in repr(SendOrder("key", content="secret", template="secret"))
+
+
+def test_content_and_template_exclude_each_other(gateway_of, send_to, numbers):
+    """And one of them there must be."""
+    for order in ({"content": "a", "template": "b"}, {}):
+        with pytest.raises(errors.PreflightError, match="exactly one"):
+            send_to(gateway_of("wavecom"), numbers(1), **order)

@@ -1,0 +1,191 @@
+"""Sends over real HTTP and SOAP: the texts as they arrive, the counts, and the times."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from airflow_provider_sms.errors import PreflightError
+
+#: Each way to send that some vendor documents, with the most numbers one of its calls may hold.
+WAYS = [
+    ("beidoutong", {"protocol": "soap"}, 1000),
+    ("beidoutong", {"protocol": "soap", "soap_version": "1.1"}, 1000),
+    ("beidoutong", {"protocol": "soap", "wsdl": "fetch"}, 1000),
+    ("beidoutong", {"protocol": "form"}, 1000),
+    ("wavecom", {}, 100),
+    ("linkws", {"method": "post"}, 500),
+    ("linkws", {"method": "get"}, 500),
+    ("linkws", {"protocol": "soap"}, 500),
+    ("linkws", {"protocol": "soap", "soap_version": "1.1"}, 500),
+    ("linkws", {"protocol": "soap", "wsdl": "fetch"}, 500),
+    *(
+        ("smsadmin", {"method": method, "auth": auth, "urldecode": urldecode}, most)
+        for method, most in (("post", 1000), ("get", 100))
+        for auth in ("md5", "plain")
+        for urldecode in (False, True)
+    ),
+]
+EVERY_WAY = pytest.mark.parametrize(
+    ("vendor", "extra", "most"), WAYS, ids=["-".join([way[0], *map(str, way[1].values())]) for way in WAYS]
+)
+EACH_VENDOR = pytest.mark.parametrize("vendor", ["beidoutong", "wavecom", "linkws", "smsadmin"])
+
+TEXT = "镕堃喆玥 100%&a=b+c;d|e/f,g 你好"
+SIGNATURE = "【演示公司】"
+CHINA = ZoneInfo("Asia/Shanghai")
+
+
+def batches_of(messages):
+    """Give the numbers of each request as the vendor saw it."""
+    return [[message.mobile for message in batch] for _, batch in groupby(messages, key=attrgetter("raw"))]
+
+
+@EVERY_WAY
+def test_1234_people_get_the_very_text_in_batches_within_the_limit(
+    sandbox, gateway_of, send_to, numbers, vendor, extra, most
+):
+    """Every character arrives as it was written, each number once, and no call holds more than allowed."""
+    people = numbers(1234)
+    result = send_to(gateway_of(vendor, max_in_flight=1, **extra), people, TEXT + SIGNATURE)
+    assert result == {
+        "send_key": "test-send",
+        "recipients": 1234,
+        "segments": 1234,
+        "accepted": 1234,
+        "rejected": 0,
+        "unknown": 0,
+        "not_sent": 0,
+    }
+    messages = sandbox.messages(vendor)
+    assert {message.content for message in messages} == {TEXT + SIGNATURE}
+    assert [message.mobile for message in messages] == people
+    if vendor != "smsadmin":
+        batches = batches_of(messages)
+        assert max(map(len, batches)) <= most
+        assert len(batches) == -(-1234 // most)
+    assert sandbox.calls.count(vendor, "send") == -(-1234 // most)
+
+
+@EVERY_WAY
+def test_the_connections_signature_is_put_behind_a_text_without_one(
+    sandbox, gateway_of, send_to, numbers, vendor, extra, most
+):
+    """A text that bears a signature keeps its own, whether it stands in front or behind."""
+    del most
+    gateway = gateway_of(vendor, **{**extra, "signature": "公司"})
+    send_to(gateway, numbers(1), "您好", send_key="unsigned")
+    send_to(gateway, numbers(1), "您好【别的】", send_key="signed")
+    assert [message.content for message in sandbox.messages(vendor)] == ["您好【公司】", "您好【别的】"]
+
+
+@EACH_VENDOR
+@pytest.mark.parametrize(
+    "write",
+    [
+        pytest.param(lambda moment: moment.replace(tzinfo=None), id="naive-is-chinese"),
+        pytest.param(lambda moment: moment.astimezone(UTC), id="aware-utc"),
+        pytest.param(lambda moment: moment.astimezone(UTC).isoformat(), id="iso-utc"),
+        pytest.param(lambda moment: f" {moment:%Y-%m-%d %H:%M:%S} ", id="text-chinese"),
+    ],
+)
+def test_a_scheduled_time_arrives_in_chinese_local_time(sandbox, gateway_of, send_to, numbers, vendor, write):
+    """Whatever form the time was given in, the vendor reads the same moment."""
+    moment = (datetime.now(CHINA) + timedelta(days=1)).replace(microsecond=0)
+    send_to(gateway_of(vendor, signature="公司"), numbers(2), "定时", send_at=write(moment))
+    assert {message.due for message in sandbox.messages(vendor)} == {moment}
+
+
+@EACH_VENDOR
+@pytest.mark.parametrize(
+    ("send_at", "says"),
+    [
+        ("2020-01-01 08:00:00", "is past"),
+        (datetime(2020, 1, 1, tzinfo=UTC), "is past"),
+        ("tomorrow morning", "is no time"),
+        (1_800_000_000, "is a int"),
+    ],
+)
+def test_a_time_that_is_past_or_none_is_refused_before_anything_is_sent(
+    sandbox, gateway_of, send_to, numbers, vendor, send_at, says
+):
+    """The error names the connection and says what to write."""
+    with pytest.raises(PreflightError, match=says) as caught:
+        send_to(gateway_of(vendor, signature="公司"), numbers(2), "定时", send_at=send_at)
+    assert f"sms_{vendor}" in str(caught.value)
+    assert sandbox.calls.count() == 0
+
+
+@EACH_VENDOR
+def test_a_number_that_comes_twice_gets_one_message(sandbox, gateway_of, send_to, numbers, vendor, caplog):
+    """However it is written; how many rows were dropped is logged."""
+    first, second = numbers(2)
+    people = [first, f"+86 {first}", second, f"86-{second}", int(first), float(second), first]
+    with caplog.at_level("INFO"):
+        result = send_to(gateway_of(vendor, signature="公司"), people, "您好")
+    assert result["recipients"] == result["accepted"] == 2
+    assert [message.mobile for message in sandbox.messages(vendor)] == [first, second]
+    assert "5 rows dropped because their number came before" in caplog.text
+
+
+def test_a_landline_number_goes_where_the_vendor_takes_it(sandbox, gateway_of, send_to):
+    """Wavecom takes numbers with an area code; the others refuse them before anything is sent."""
+    assert send_to(gateway_of("wavecom"), ["02012345678"], "您好")["accepted"] == 1
+    with pytest.raises(PreflightError, match="no mainland Chinese mobile"):
+        send_to(gateway_of("smsadmin"), ["02012345678"], "您好", send_key="other")
+    assert sandbox.calls.count("smsadmin") == 0
+
+
+def test_an_extension_number_arrives(sandbox, gateway_of, send_to, numbers):
+    """Where the vendor has them; elsewhere it is refused by name."""
+    send_to(gateway_of("beidoutong"), numbers(1), "您好", extno="0123")
+    assert sandbox.messages("beidoutong")[0].extno == "0123"
+    with pytest.raises(PreflightError, match="takes no extno"):
+        send_to(gateway_of("wavecom"), numbers(1), "您好", extno="0123", send_key="other")
+
+
+@EACH_VENDOR
+def test_long_texts_are_counted_in_segments(sandbox, gateway_of, send_to, numbers, vendor):
+    """70 characters are one segment, 71 are two: as the vendor charges them."""
+    content = "字" * (71 - 4) + "【公司】"
+    result = send_to(gateway_of(vendor), numbers(3), content)
+    assert result["segments"] == 6 == sum(message.segments for message in sandbox.messages(vendor))
+
+
+@EACH_VENDOR
+def test_preflight_lists_every_problem_at_once(sandbox, gateway_of, send_to, vendor):
+    """Number, text, extension and time in one error, and nothing reaches the vendor."""
+    people = ["13800000000", "12345", "", None]
+    with pytest.raises(PreflightError) as caught:
+        send_to(gateway_of(vendor, signature=""), people, " ", send_at="soon", extno="12a")
+    told = str(caught.value)
+    for part in (
+        "3 of 4 numbers",
+        "row 2",
+        "row 3 (empty)",
+        "row 4 (empty)",
+        "text is empty",
+        "extno",
+        "send_at",
+    ):
+        assert part in told
+    assert sandbox.calls.count() == 0
+
+
+@EACH_VENDOR
+def test_no_recipients_is_an_error(sandbox, gateway_of, send_to, vendor):
+    """A query without rows must not end as a green task that sent nothing."""
+    with pytest.raises(PreflightError, match="no recipients"):
+        send_to(gateway_of(vendor, signature="公司"), [], "您好")
+    assert sandbox.calls.count() == 0
+
+
+@pytest.mark.parametrize("vendor", ["wavecom", "linkws", "smsadmin"])
+def test_a_character_that_would_arrive_as_a_question_mark_is_named(gateway_of, send_to, numbers, vendor):
+    """GBK has no emoji: the error names it, and nothing is sent."""
+    with pytest.raises(PreflightError, match=r"U\+1F600"):
+        send_to(gateway_of(vendor), numbers(1), "您好😀【公司】")
