@@ -14,10 +14,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_provider_sms import errors
+from airflow_provider_sms import errors, pushes
 from airflow_provider_sms.records import PageState, Queue
 from airflow_provider_sms.signals import held_signals
-from airflow_provider_sms.store.journal import Journal
+from airflow_provider_sms.store.journal import PUSH, Journal
 from airflow_provider_sms.store.landing import Landing
 from airflow_provider_sms.store.leases import Leases
 from airflow_provider_sms.store.ledger import Ledger
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_sms.gateway import Gateway
     from airflow_provider_sms.store.engine import Store
+    from airflow_provider_sms.store.journal import PageRow
     from airflow_provider_sms.store.leases import Lease
     from airflow_provider_sms.wire import WireRequest, WireResponse
 
@@ -159,7 +160,16 @@ class Collector:
             )
         for row in self._journal.unlanded(self._conn_id, self._queue.value):
             self._log.info("page %s was read by a run that did not finish: landing it now", row.page_id)
-            self._land(row.page_id, self._journal.page(row.page_id).response)
+            if row.source == PUSH:
+                self._land_push(row)
+            else:
+                self._land(row.page_id, self._journal.page(row.page_id).response)
+
+    def _land_push(self, row: PageRow) -> None:
+        vendor, account, body = self._gateway.vendor, self._gateway.account, row.body or b""
+        self._records += pushes.land(
+            vendor, account, self._store, row.page_id, self._queue, body, log=self._log
+        )
 
     def _read_on(
         self,

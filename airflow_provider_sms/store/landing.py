@@ -2,7 +2,8 @@
 Landing: records become rows, together with the state of their page, in one transaction.
 
 A row is named by its page and its place there, never by content: two equal replies are two replies.
-So landing a page again changes nothing, and a better parser adds what was missing.
+So landing a page again changes nothing, and a better parser adds what was missing. Only an event that is
+both pushed and polled has one row for both (:mod:`airflow_provider_sms.store.events`).
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from sqlalchemy import select
 
 from airflow_provider_sms.errors import StoreUnavailable
 from airflow_provider_sms.records import DeliveryStatus, PageState, Queue
-from airflow_provider_sms.store import bulk
+from airflow_provider_sms.store import bulk, events
 from airflow_provider_sms.store.clock import ServerTime
 from airflow_provider_sms.store.fitting import fit
-from airflow_provider_sms.store.schema import pages, replies, reports
 from airflow_provider_sms.store.number_hash import hash_numbers
+from airflow_provider_sms.store.schema import pages, replies, reports
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +41,7 @@ class Landed:
     How a page landed.
 
     :param state: ``landed``, ``empty`` or ``quarantined``.
-    :param records: how many records of it are rows now.
+    :param records: how many records of it are rows now; those of events that came before are none.
     :param problem: why it is quarantined.
     """
 
@@ -83,7 +84,8 @@ class Landing:
         with self._store.begin() as connection:
             # Locks the page's row, so that two workers that land one page take turns.
             page = connection.execute(
-                select(pages.c.landed_at, pages.c.read_at, pages.c.started_at, ServerTime().label("now"))
+                select(pages.c.page_id, pages.c.conn_id, pages.c.source, pages.c.landed_at)
+                .add_columns(pages.c.read_at, pages.c.started_at, ServerTime().label("now"))
                 .where(pages.c.page_id == page_id)
                 .with_for_update()
             ).one_or_none()
@@ -92,18 +94,25 @@ class Landing:
                 raise StoreUnavailable(msg)
             table = _TABLES[Queue(queue)]
             columns, unfit = fit(table, _columns(records, read_at or page.read_at or page.started_at))
-            columns |= {"page_id": page_id, "seq": range(len(records)), "conn_id": conn_id}
+            places = events.places_to_write(connection, page, queue, table, columns, len(records))
+            if len(places) < len(records):
+                columns = {name: _at(places, values) for name, values in columns.items()}
+            columns |= {"page_id": page_id, "seq": places, "conn_id": conn_id}
             columns |= {"vendor": vendor, "landed_at": page.now}
-            if page.landed_at is None:
-                bulk.append(connection, table, columns, len(records))
-            else:
-                bulk.upsert(connection, table, columns, len(records), keep=("landed_at",))
-            problem = "; ".join(part for part in (problem, unfit) if part)
             if records and self._store.number_hash_key:
                 columns["mobile_hash"] = hash_numbers(columns["mobile"], self._store.number_hash_key)
-            landed = Landed(_state(records, problem), len(records), problem)
+            if page.landed_at is None:
+                bulk.append(connection, table, columns, len(places))
+            else:
+                bulk.upsert(connection, table, columns, len(places), keep=("landed_at",))
+            problem = "; ".join(part for part in (problem, unfit) if part)
+            landed = Landed(_state(records, problem), len(places), problem)
             _close(connection, page_id, landed, declared, page.now)
         return landed
+
+
+def _at(places: Sequence[int], values: Any) -> Any:
+    return values if isinstance(values, str) else [values[place] for place in places]
 
 
 def _state(records: Sequence[Any], problem: str) -> PageState:

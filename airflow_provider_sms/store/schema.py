@@ -232,6 +232,40 @@ watches = _table(
     Column("told_until", UtcDateTime, nullable=False),
 )
 
+#: Queues that a vendor has pushed to, one row each. Landing holds the row, so that a push and a poll of
+#: one event look for each other one after the other; without a row there is nothing to look for.
+push_queues = _table(
+    "sms_push_queues",
+    Column("conn_id", key(CONN_ID_LENGTH), primary_key=True),
+    Column("queue", key(16), primary_key=True),
+)
+
+#: One row per event that was pushed: which row stands for it, and which copy of it is no row.
+pushed_events = _table(
+    "sms_pushed_events",
+    Column("event_key", key(64), primary_key=True),
+    Column("page_id", key(64), nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("twin_page_id", key(64)),
+    Column("twin_seq", Integer),
+    Column("landed_at", UtcDateTime, nullable=False),
+    Index("sms_pushed_events_twin", "twin_page_id"),
+)
+
+#: What was said to whom how often: one row per number and text (by its digest, which is ``*`` for all
+#: texts), for the span that began with the first.
+storms = _table(
+    "sms_storms",
+    Column("conn_id", key(CONN_ID_LENGTH), primary_key=True),
+    Column("mobile", key(MOBILE_LENGTH), primary_key=True),
+    Column("digest", key(64), primary_key=True),
+    Column("since", UtcDateTime, nullable=False),
+    Column("sent", Integer, nullable=False),
+    Column("suppressed", Integer, nullable=False),
+    # While an alert is on its way; one whose process died is taken as not sent.
+    Column("pending_until", UtcDateTime),
+)
+
 #: One row per balance that a vendor told.
 balances = _table(
     "sms_balances",

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from airflow_provider_sms import text
 from airflow_provider_sms.errors import PreflightError
-from airflow_provider_sms.vendors.base import Account, ConnectionField
+from airflow_provider_sms.vendors.base import Account, ConnectionField, Operation
 from airflow_provider_sms.wire import Endpoint
 
 if TYPE_CHECKING:
@@ -84,11 +84,36 @@ SHARED_FIELDS: tuple[ConnectionField, ...] = (
     ),
 )
 
+#: Extra fields that connections of vendors that push have as well.
+PUSH_FIELDS: tuple[ConnectionField, ...] = (
+    ConnectionField(
+        "push_token",
+        "Push token",
+        "Secret at the end of the address that the vendor pushes to: 20 or more letters, digits, - or _.",
+        default="",
+        secret=True,
+    ),
+    ConnectionField(
+        "push_token_previous",
+        "Previous push token",
+        "The token before, taken as well until the vendor has the new address.",
+        default="",
+        secret=True,
+    ),
+    ConnectionField(
+        "push_sources",
+        "Push sources",
+        "Comma-separated addresses or networks that may push; all may if empty.",
+        default="",
+    ),
+)
+
 
 def fields_of(vendor: Vendor) -> tuple[ConnectionField, ...]:
     """Give all extra fields of a vendor's connections, its own first."""
     own = {field.name for field in vendor.fields}
-    return (*vendor.fields, *(field for field in SHARED_FIELDS if field.name not in own))
+    shared = (*PUSH_FIELDS, *SHARED_FIELDS) if vendor.supports(Operation.PUSH) else SHARED_FIELDS
+    return (*vendor.fields, *(field for field in shared if field.name not in own))
 
 
 def check_account(

@@ -1,0 +1,139 @@
+"""The accounts that may be pushed to, as their connections are now."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from airflow_provider_sms.plugin.gate import live_tokens, networks
+
+if TYPE_CHECKING:
+    from airflow_provider_sms.plugin.gate import Network
+    from airflow_provider_sms.receiving import Receiver
+    from airflow_provider_sms.store.engine import Store
+
+#: A changed connection (a new token, for one) takes effect within this many seconds.
+FRESH_SECONDS = 30.0
+#: With Airflow's database away its connections cannot be looked up; for so long the last known ones do.
+STALE_SECONDS = 600.0
+#: A look-up that failed is tried again after this many seconds.
+RETRY_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """
+    One account's way in.
+
+    :param tokens: what opens it.
+    :param sources: where pushes may come from; everywhere if empty.
+    """
+
+    receiver: Receiver
+    tokens: tuple[bytes, ...] = field(repr=False)
+    sources: tuple[Network, ...] = ()
+
+
+class _Known(NamedTuple):
+    """
+    What the last look-up gave, by the monotonic clock.
+
+    :param good_until: from then on it is not trusted any more.
+    :param look_up_at: from then on it is looked up again.
+    """
+
+    door: Door | None
+    good_until: float
+    look_up_at: float = 0.0
+
+
+class Doors:
+    """
+    The doors of some connections, looked up when needed; may be used by several threads.
+
+    :param log: a logger.
+    """
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+        self._known: dict[str, _Known] = {}
+        self._lock = threading.Lock()
+
+    def door(self, conn_id: str) -> Door | None:
+        """
+        Give the door of a connection, ``None`` if it has none that could be opened now.
+
+        Blocks on Airflow's database now and then.
+        """
+        with self._lock:
+            known = self._known.get(conn_id)
+            now = time.monotonic()
+            if known is not None and now < known.look_up_at:
+                return known.door if now < known.good_until else None
+            try:
+                door = self._look_up(conn_id, known.door if known else None)
+            except Exception as error:  # noqa: BLE001 - a secrets backend may raise anything
+                # Not logged with its text or traceback: errors of databases hold addresses and values.
+                self._log.error("connection %r cannot be used for pushes now: %s", conn_id, _told(error))
+                known = known or _Known(None, now)
+                self._known[conn_id] = known._replace(look_up_at=now + RETRY_SECONDS)
+                return known.door if now < known.good_until else None
+            self._known[conn_id] = _Known(door, now + STALE_SECONDS, now + FRESH_SECONDS)
+            return door
+
+    def _look_up(self, conn_id: str, known: Door | None) -> Door:
+        from airflow.providers.common.compat.sdk import mask_secret
+
+        from airflow_provider_sms.errors import PreflightError
+        from airflow_provider_sms.hooks.sms import SmsHook
+        from airflow_provider_sms.receiving import Receiver
+        from airflow_provider_sms.store.spool import Spool
+        from airflow_provider_sms.vendors.base import Operation
+
+        hook = SmsHook.for_connection(conn_id)
+        hook.vendor.require(Operation.PUSH, conn_id)
+        options = hook.account.options
+        tokens = live_tokens(options["push_token"], options["push_token_previous"])
+        problems = []
+        if not tokens:
+            problems.append(
+                "push_token must have 20 or more letters and digits: make one with 'openssl rand -hex 24'"
+            )
+        for token in tokens:
+            mask_secret(token.decode("ascii"))
+        sources: tuple[Network, ...] = ()
+        try:
+            sources = networks(options["push_sources"])
+        except ValueError:
+            problems.append("push_sources must be addresses or networks: 203.0.113.7, 198.51.100.0/24")
+        if problems:
+            raise PreflightError(problems, f"connection {conn_id!r}")
+        if known is not None and known.receiver.account == hook.account:
+            return Door(known.receiver, tokens, sources)
+        spool = Spool(spool_folder())
+        receiver = Receiver(hook.vendor, hook.account, _open_store, spool, log=self._log)
+        return Door(receiver, tokens, sources)
+
+
+def spool_folder() -> Path:
+    """Give the folder of the spool, which must be known with the store away as well."""
+    from airflow.providers.common.compat.sdk import conf
+
+    from airflow_provider_sms.hooks.store import airflow_home
+
+    return Path(conf.get("sms", "spool_dir", fallback="") or airflow_home() / "sms" / "spool")
+
+
+def _open_store() -> Store:
+    from airflow_provider_sms.hooks.store import open_store
+
+    return open_store()
+
+
+def _told(error: Exception) -> str:
+    from airflow_provider_sms.errors import SmsError
+
+    return str(error) if isinstance(error, SmsError) else type(error).__name__

@@ -1,0 +1,50 @@
+"""Read a request's body within limits of size and time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+
+class RefusedError(Exception):
+    """
+    The request is answered with no.
+
+    :param status: HTTP status of the answer.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        self.status = status
+        self.reason = reason
+        super().__init__(reason)
+
+
+async def read_body(request: Request, *, limit: int, seconds: float) -> bytes:
+    """
+    Give a request's whole body.
+
+    :param limit: bytes at most.
+    :param seconds: how long it may take to arrive.
+    :raises RefusedError: it is larger (413) or takes longer (408).
+    :raises starlette.requests.ClientDisconnect: the other side left in the middle of it.
+    """
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limit:
+        raise _too_large(limit)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(seconds):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise _too_large(limit)
+    except TimeoutError:
+        raise RefusedError(408, f"the body did not arrive within {seconds:g} s") from None
+    return bytes(body)
+
+
+def _too_large(limit: int) -> RefusedError:
+    return RefusedError(413, f"the body is larger than {limit:,} bytes")

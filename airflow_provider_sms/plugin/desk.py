@@ -1,0 +1,116 @@
+"""
+Store pushes without holding up the event loop: the database's work is done by a few threads.
+
+They are threads of our own: with the store hanging, Airflow's pool for its own pages must not run out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow_provider_sms.errors import SmsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_sms.receiving import Push, Receiver
+
+_THREADS = 4
+#: Left-over pushes are looked for after this many seconds, and again until there are none.
+MEND_SECONDS = 30.0
+
+T = TypeVar("T")
+
+
+class Desk:
+    """
+    Where pushes are handed in.
+
+    :param seconds: how long the store may take, before the spool has to do.
+    :param log: a logger.
+    """
+
+    def __init__(self, seconds: float, log: Any) -> None:
+        self._seconds = seconds
+        self._log = log
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="sms-push")
+        # The spool is written by others, as the threads above may all be waiting for the store.
+        self._spoolers = ThreadPoolExecutor(_THREADS, thread_name_prefix="sms-push-spool")
+        self._mended: set[str] = set()
+        self._to_mend: set[str] = set()
+
+    async def ask(self, question: Callable[..., T], *values: Any) -> T:
+        """Call something that blocks."""
+        return await asyncio.get_running_loop().run_in_executor(self._spoolers, question, *values)
+
+    async def keep(self, receiver: Receiver, push: Push) -> bool:
+        """
+        Store a push, and land it if that is quickly done.
+
+        :return: whether it is stored, in the journal or in the spool.
+        """
+        conn_id = receiver.account.conn_id
+        if conn_id not in self._mended:
+            # What an earlier process of this machine could not finish.
+            self._mended.add(conn_id)
+            self._mend_later(receiver, 0.0)
+        if not await self._done(receiver.store, push):
+            self._mend_later(receiver)
+            return await self._spooled(receiver, push)
+        if not await self._done(receiver.land, push):
+            self._mend_later(receiver)
+        return True
+
+    async def _done(self, act: Callable[[Push], None], push: Push) -> bool:
+        work = asyncio.get_running_loop().run_in_executor(self._threads, act, push)
+        try:
+            # Shielded: a thread cannot be stopped, and what it commits late is found by the page's id.
+            await asyncio.wait_for(asyncio.shield(work), self._seconds)
+        except TimeoutError:
+            self._log.error("the SMS store takes longer than %g s for a push", self._seconds)
+            work.add_done_callback(_let_go)
+        except SmsError as error:
+            self._log.error("%s", error)
+        except Exception as bug:  # noqa: BLE001 - whatever it was, the push must not be lost
+            self._log.error("a push could not be handled: %s", type(bug).__name__)
+        else:
+            return True
+        return False
+
+    async def _spooled(self, receiver: Receiver, push: Push) -> bool:
+        try:
+            await self.ask(receiver.spool, push)
+        except SmsError as error:
+            self._log.error("A PUSH IS LOST, as the vendor does not repeat it: %s", error)
+            return False
+        return True
+
+    def _mend_later(self, receiver: Receiver, seconds: float = MEND_SECONDS) -> None:
+        conn_id = receiver.account.conn_id
+        if conn_id not in self._to_mend:
+            self._to_mend.add(conn_id)
+            asyncio.get_running_loop().call_later(seconds, self._mend, receiver)
+
+    def _mend(self, receiver: Receiver) -> None:
+        work = asyncio.get_running_loop().run_in_executor(self._threads, receiver.mend)
+        work.add_done_callback(lambda done: self._mended_or_again(receiver, done))
+
+    def _mended_or_again(self, receiver: Receiver, done: asyncio.Future[int]) -> None:
+        self._to_mend.discard(receiver.account.conn_id)
+        if done.cancelled():
+            return
+        error = done.exception()
+        if error is not None:
+            told = error if isinstance(error, SmsError) else type(error).__name__
+            self._log.error("stored pushes are waiting to be landed: %s", told)
+            self._mend_later(receiver)
+        elif done.result():
+            self._log.info("%d stored pushes were landed", done.result())
+
+
+def _let_go(work: asyncio.Future[Any]) -> None:
+    # Asked for, so that asyncio does not complain of an exception that nobody has seen.
+    if not work.cancelled():
+        work.exception()

@@ -1,0 +1,64 @@
+"""The receiver of pushes on a port of its own, for API servers that are not open to the world."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_sms.errors import PreflightError
+from airflow_provider_sms.plugin.settings import read_settings
+from airflow_provider_sms.plugin.sms_plugin import URL_PREFIX
+
+if TYPE_CHECKING:
+    import uvicorn
+
+#: Requests in work at once, from where on more are turned away; each holds at most a body of 64 KiB.
+_AT_ONCE = 1000
+
+
+def make_server(host: str, port: int) -> uvicorn.Server:
+    """
+    Make the server.
+
+    :param host: address to bind.
+    :param port: port to bind, 0 for a free one.
+    :raises PreflightError: no connection may be pushed to.
+    """
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
+
+    from airflow_provider_sms.plugin.app import make_app
+
+    settings = read_settings()
+    if not settings.connections:
+        msg = "push_connections is empty: name the connections whose vendor pushes, comma-separated"
+        raise PreflightError([msg], "configuration [sms]")
+    app = Starlette(routes=[Mount(URL_PREFIX, make_app(settings))])
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        # Its lines would hold numbers and texts; who wants them has them masked from the proxy.
+        access_log=False,
+        log_level="warning",
+        log_config=None,
+        # Whose X-Forwarded-For is believed is decided by our own setting.
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=_AT_ONCE,
+        # A stop waits for the pushes that are being stored.
+        timeout_graceful_shutdown=20,
+        lifespan="off",
+    )
+    return uvicorn.Server(config)
+
+
+def serve(host: str, port: int) -> None:
+    """
+    Serve until SIGTERM or SIGINT.
+
+    :param host: address to bind.
+    :param port: port to bind.
+    :raises PreflightError: no connection may be pushed to.
+    """
+    make_server(host, port).run()
