@@ -110,7 +110,17 @@ class Collector:
         self._unreadable_in_a_row = 0
 
     def run(
-        self, *, max_pages: int | None = None, max_seconds: float | None = None, patient: bool = True
+    @property
+    def so_far(self) -> Collected:
+        """What this run has done until now; after an error, all that it did."""
+        return Collected(self._pages, self._records, self._quarantined, self._suspect)
+
+        self,
+        *,
+        max_pages: int | None = None,
+        max_seconds: float | None = None,
+        patient: bool = True,
+        interval: float = 0.0,
     ) -> Collected:
         """
         Collect until the queue is empty or a limit is reached.
@@ -119,6 +129,7 @@ class Collector:
         :param max_seconds: start no read after so many seconds.
         :param patient: wait out the vendor's least interval between two reads; otherwise stop there.
         :raises QueueBusy: somebody else reads this queue.
+        :param interval: read nothing if anybody has read the queue less than so many seconds ago.
         :raises StoreUnavailable: nothing was read, or what was read is in the spool.
         :raises VendorRejected: the vendor said no and handed over nothing.
         :raises VendorBusy: the vendor said "later" and handed over nothing.
@@ -133,11 +144,15 @@ class Collector:
         self._log.info("::group::collecting %s of connection %r", self._queue.value, self._conn_id)
         try:
             self._mend_what_others_left()
-            empty = self._read_on(lease, request, started, max_pages, max_seconds, patient=patient)
+            # Asked again under the lease: somebody may have read between the caller's look and now.
+            fresh = interval > 0 and self._leases.wait_seconds(self._conn_id, self._queue.value, interval) > 0
+            empty = not fresh and self._read_on(
+                lease, request, started, max_pages, max_seconds, patient=patient
+            )
         finally:
             self._log.info("::endgroup::")
             self._release(lease)
-        collected = Collected(self._pages, self._records, self._quarantined, self._suspect, empty)
+        collected = self.so_far._replace(queue_empty=empty)
         self._conclude(collected, time.monotonic() - started)
         return collected
 

@@ -37,6 +37,7 @@ def get_provider_info() -> dict[str, Any]:
         "integrations": [{"integration-name": _INTEGRATION, "external-doc-url": "", "tags": ["service"]}],
         "operators": modules("operators"),
         "sensors": modules("sensors"),
+        "triggers": modules("triggers"),
         "hooks": modules("hooks"),
         "connection-types": [_connection_type(vendor_named(name), hook) for name, hook in _HOOKS.items()],
         "asset-uris": [{"schemes": ["sms"], "handler": "airflow_provider_sms.assets.sanitize_uri"}],

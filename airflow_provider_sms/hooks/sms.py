@@ -90,31 +90,14 @@ class SmsHook(BaseHook):
         return open_store(self.store_conn_id)
 
     def _check(self) -> tuple[Vendor, Account]:
-        from airflow_provider_sms.vendors.accounts import check_account
-        from airflow_provider_sms.vendors.registry import vendor_of_type
-
         if self._checked is None:
-            connection = _connection(self.sms_conn_id)
-            # Airflow masks the plain password only; these vendors take it quoted and as MD5 as well.
-            for form in secret_forms(connection.password or ""):
-                mask_secret(form)
-            vendor = vendor_of_type(connection.conn_type or "", self.sms_conn_id)
+            vendor, account = check_connection(_connection(self.sms_conn_id), self.sms_conn_id)
             if self.vendor_name not in {None, vendor.name}:
                 msg = (
                     f"it is of vendor {vendor.name!r}, this hook is for {self.vendor_name!r}: "
                     "use SmsHook.for_connection"
                 )
                 raise PreflightError([msg], f"connection {self.sms_conn_id!r}")
-            account = check_account(
-                vendor,
-                self.sms_conn_id,
-                host=connection.host,
-                port=connection.port,
-                schema=connection.schema,
-                login=connection.login,
-                password=connection.password,
-                extra=_extra(connection, self.sms_conn_id),
-            )
             self._checked = vendor, account
         return self._checked
 
@@ -296,17 +279,50 @@ class SmsAdminHook(SmsHook):
     vendor_name = "smsadmin"
 
 
+def check_connection(connection: Any, conn_id: str) -> tuple[Vendor, Account]:
+    """
+    Check a connection that was looked up already, as a trigger does it on its event loop.
+
+    :param connection: what Airflow gave.
+    :param conn_id: its id.
+    :return: the codec of its vendor, and the account.
+    :raises PreflightError: listing every wrong or missing field.
+    """
+    from airflow_provider_sms.vendors.accounts import check_account
+    from airflow_provider_sms.vendors.registry import vendor_of_type
+
+    # Airflow masks the plain password only; these vendors take it quoted and as MD5 as well.
+    for form in secret_forms(connection.password or ""):
+        mask_secret(form)
+    vendor = vendor_of_type(connection.conn_type or "", conn_id)
+    account = check_account(
+        vendor,
+        conn_id,
+        host=connection.host,
+        port=connection.port,
+        schema=connection.schema,
+        login=connection.login,
+        password=connection.password,
+        extra=_extra(connection, conn_id),
+    )
+    return vendor, account
+
+
+def no_connection(conn_id: str) -> PreflightError:
+    """Make the error for an id that Airflow knows no connection of."""
+    msg = (
+        "there is no such connection: create it under Admin > Connections, or with 'airflow connections add'"
+    )
+    return PreflightError([msg], f"connection {conn_id!r}")
+
+
 def _connection(conn_id: str) -> Any:
     from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
     try:
         return BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
-        msg = (
-            "there is no such connection: create it under Admin > Connections, "
-            "or with 'airflow connections add'"
-        )
-        raise PreflightError([msg], f"connection {conn_id!r}") from None
+        raise no_connection(conn_id) from None
 
 
 def _extra(connection: Any, conn_id: str) -> dict[str, Any]:

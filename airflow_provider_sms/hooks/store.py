@@ -41,25 +41,43 @@ def open_store(conn_id: str | None = None) -> Store:
         run on several machines.
     :raises StoreUnavailable: the store does not answer, or is newer than this package.
     """
+    wanted = store_named(conn_id)
+    try:
+        connection = BaseHook.get_connection(wanted)
+    except AirflowNotFoundException:
+        connection = None
+    return open_connection(connection, conn_id)
+
+
+def store_named(conn_id: str | None) -> str:
+    """Give the id of the connection to look up for a store."""
+    return conn_id or str(conf.get("sms", "store_conn_id", fallback=DEFAULT_STORE_CONN_ID))
+
+
+def open_connection(connection: Any, conn_id: str | None) -> Store:
+    """
+    Open the store behind a connection that was looked up already, as a trigger does it on its event loop.
+
+    :param connection: what Airflow gave for :func:`store_named`; ``None`` if there is no such connection.
+    :param conn_id: as for :func:`open_store`, and with its errors.
+    """
     from sqlalchemy import URL
 
     from airflow_provider_sms.store.engine import Store
 
-    wanted = conn_id or conf.get("sms", "store_conn_id", fallback=DEFAULT_STORE_CONN_ID)
+    wanted = store_named(conn_id)
     spool = Path(conf.get("sms", "spool_dir", fallback="") or airflow_home() / "sms" / "spool")
-    try:
-        connection = BaseHook.get_connection(wanted)
-    except AirflowNotFoundException:
-        if conn_id not in {None, DEFAULT_STORE_CONN_ID}:
-            msg = (
-                "there is no such connection: create it, "
-                f"or leave store_conn_id empty for a SQLite file in {airflow_home()}"
-            )
-            raise PreflightError([msg], f"store connection {wanted!r}") from None
-        url = URL.create("sqlite", database=str(airflow_home() / "sms" / "sms.db"))
-        connect_args: dict[str, Any] = {}
-    else:
+    connect_args: dict[str, Any] = {}
+    if connection is not None:
         url, connect_args = _address(connection, wanted)
+    elif conn_id in {None, DEFAULT_STORE_CONN_ID}:
+        url = URL.create("sqlite", database=str(airflow_home() / "sms" / "sms.db"))
+    else:
+        msg = (
+            "there is no such connection: create it, "
+            f"or leave store_conn_id empty for a SQLite file in {airflow_home()}"
+        )
+        raise PreflightError([msg], f"store connection {wanted!r}")
     if url.get_backend_name() == "sqlite":
         _refuse_shared_sqlite(wanted)
     return Store.open(url, spool_dir=spool, connect_args=connect_args)

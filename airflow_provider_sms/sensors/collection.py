@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_sms.collecting import Collector, queue_named
+from airflow_provider_sms import metrics
+from airflow_provider_sms.collecting import Collected, Collector, queue_named
 from airflow_provider_sms.errors import QueueBusy, VendorBusy, VendorUnreachable
+from airflow_provider_sms.store.leases import Leases
 
 if TYPE_CHECKING:
     from airflow_provider_sms.hooks.sms import SmsHook
@@ -15,19 +17,31 @@ if TYPE_CHECKING:
 _POKE_SECONDS = 60.0
 
 
-def collect_if_free(hook: SmsHook, store: Store, queue: str, owner: str, log: Any) -> None:
+def collect_if_free(
+    hook: SmsHook, store: Store, queue: str, owner: str, log: Any, interval: float = 0.0
+) -> Collected:
     """
     Collect what the vendor has, unless somebody else does or the vendor asks for patience.
 
     A sensor's life is to wait: errors that time mends are logged, and the next poke tries again.
 
+    :param interval: leave the queue alone if anybody has read it less than so many seconds ago.
+    :return: what was collected here.
     :raises SmsError: any error that waiting does not mend.
     """
+    due = Leases(store).due(hook.sms_conn_id, queue, interval)
+    if interval > 0 and due.wait > 0:
+        log.info("the queue was read a moment ago: looking at what landed")
+        return Collected()
     with hook.gateway() as gateway:
+        tags = metrics.Tags(gateway.vendor.name, hook.sms_conn_id, queue)
         collector = Collector(gateway, store, queue_named(queue), owner=owner, log=log)
+        metrics.queue_age(tags, due.age)
         try:
-            collector.run(max_seconds=_POKE_SECONDS, patient=False)
+            with metrics.of_collection(tags, collector):
+                return collector.run(max_seconds=_POKE_SECONDS, patient=False, interval=interval)
         except QueueBusy as busy:
             log.info("%s; waiting for what it lands", busy)
         except (VendorBusy, VendorUnreachable) as trouble:
             log.warning("%s; the next poke tries again", trouble)
+    return collector.so_far

@@ -1,39 +1,19 @@
-"""What sensors wait for: parameters checked, tables asked, counts given."""
+"""What sensors wait for: their parameters checked and turned into conditions."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
+from airflow_provider_sms.conditions import ReportsLanded, SendReported, WantedReplies
 from airflow_provider_sms.errors import PreflightError
-from airflow_provider_sms.store import arrivals
-from airflow_provider_sms.store.ledger import Ledger
 from airflow_provider_sms.text import normalise_mobile
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_sms.store.arrivals import DeliveryCounts
-    from airflow_provider_sms.store.engine import Store
-
-_ROUNDING = 1e-9
-
-
-class WantedReplies(NamedTuple):
-    """
-    Which replies a sensor waits for.
-
-    :param mobile: of this national number, or of anybody.
-    :param pattern: whose text this finds, or any text.
-    :param since: received at this time or later, aware.
-    :param min_records: so many.
-    """
-
-    mobile: str | None
-    pattern: re.Pattern[str] | None
-    since: datetime
-    min_records: int
+_LEAST_INTERVAL = 0.1
 
 
 def check_report_sensor(send_key: Any, min_share: Any, min_records: Any, task_id: str) -> None:
@@ -53,36 +33,22 @@ def check_report_sensor(send_key: Any, min_share: Any, min_records: Any, task_id
         raise PreflightError(problems, f"task {task_id!r}")
 
 
-def reports_of_send(store: Store, send_key: str, min_share: float) -> tuple[bool, dict[str, int]]:
+def report_condition(
+    send_key: Any,
+    min_share: Any,
+    min_records: Any,
+    context: Context | dict[str, Any],
+    task_id: str,
+) -> SendReported | ReportsLanded:
     """
-    Look whether enough of a send's messages have a final report.
+    Check a report sensor's parameters and say what it waits for.
 
-    :return: whether they have, and the counts.
-    :raises PreflightError: there is no such send, or the vendor accepted none of it: no report can come.
+    :raises PreflightError: listing what is wrong with them.
     """
-    summary = Ledger(store).summary(send_key)
-    where = f"send key {send_key!r}"
-    if not summary.recipients:
-        msg = "the store knows no such send: use the send_key that the send operator returned, and its store"
-        raise PreflightError([msg], where)
-    expected = summary.accepted + summary.unknown
-    if not expected and not summary.not_sent:
-        raise PreflightError(["the vendor accepted none of its messages, so no report will come"], where)
-    counts = arrivals.delivery_of(store, send_key)
-    final = counts.delivered + counts.failed
-    return bool(expected) and final + _ROUNDING >= min_share * expected, _as_xcom(counts)
-
-
-def reports_since(
-    store: Store, conn_id: str, since: datetime, min_records: int
-) -> tuple[bool, dict[str, int]]:
-    """
-    Look whether enough of an account's reports have landed.
-
-    :return: whether they have, and the counts.
-    """
-    counts = arrivals.reports_since(store, conn_id, since)
-    return sum(counts) >= min_records, _as_xcom(counts)
+    check_report_sensor(send_key, min_share, min_records, task_id)
+    if send_key:
+        return SendReported(str(send_key), float(min_share))
+    return ReportsLanded(started(context), int(_number(min_records) or 1))
 
 
 def wanted_replies(
@@ -117,19 +83,18 @@ def wanted_replies(
     return WantedReplies(number, compiled, moment, int(least or 1))
 
 
-def replies(store: Store, conn_id: str, wanted: WantedReplies) -> tuple[bool, dict[str, Any]]:
+def seconds(interval: Any, task_id: str) -> float:
     """
-    Look whether enough of the replies have landed.
+    Read a poll interval: seconds, as a number or text, or a timedelta.
 
-    :return: whether they have; and how many, with the ids of the first and the last (no text, no number).
+    :raises PreflightError: it is none.
     """
-    found = [
-        reply.reply_id
-        for reply in arrivals.replies_since(store, conn_id, wanted.since, wanted.mobile)
-        if wanted.pattern is None or wanted.pattern.search(reply.content)
-    ]
-    ends = {"first_reply_id": found[0] if found else None, "last_reply_id": found[-1] if found else None}
-    return len(found) >= wanted.min_records, {"replies": len(found), **ends}
+    found = interval.total_seconds() if isinstance(interval, timedelta) else _number(interval)
+    if found is None or not 0 <= found < float("inf"):
+        problem = f"poll_interval is {interval!r}: give seconds, or a timedelta"
+        raise PreflightError([problem], f"task {task_id!r}")
+    # Whatever is asked for, the vendor is not asked without a pause.
+    return max(_LEAST_INTERVAL, found)
 
 
 def started(context: Context | dict[str, Any]) -> datetime:
@@ -153,7 +118,3 @@ def _number(value: Any) -> float | None:
         return float(value)
     except (TypeError, ValueError):
         return None
-
-
-def _as_xcom(counts: DeliveryCounts) -> dict[str, int]:
-    return {"reported": counts.delivered + counts.failed, **counts._asdict()}

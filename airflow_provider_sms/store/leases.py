@@ -9,7 +9,7 @@ be read again, so the least interval holds across workers, too.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Float, and_, exc, or_, select
 
@@ -40,6 +40,18 @@ class Lease:
     queue: str
     owner: str
     expires_at: datetime
+
+
+class Due(NamedTuple):
+    """
+    When a queue is to be read.
+
+    :param wait: in so many seconds.
+    :param age: so many seconds after it was last read, by whomever; ``None`` if it never was.
+    """
+
+    wait: float
+    age: float | None
 
 
 class Leases:
@@ -98,12 +110,26 @@ class Leases:
             read = leases.update().where(*_held(lease))
             connection.execute(read.values(last_read_at=ServerTime(), next_read_at=ServerTime(interval)))
 
-    def wait_seconds(self, conn_id: str, queue: str) -> float:
-        """Tell how many seconds the vendor wants the queue left alone, 0 when it may be read."""
+    def wait_seconds(self, conn_id: str, queue: str, interval: float = 0.0) -> float:
+        """
+        Tell how many seconds the queue is to be left alone, 0 when it may be read.
+
+        :param interval: seconds from one read to the next that are wanted here, by whomever the last one
+            was; the vendor's own are kept in any case.
+        """
+        return self.due(conn_id, queue, interval).wait
+
+    def due(self, conn_id: str, queue: str, interval: float = 0.0) -> Due:
+        """Tell when a queue was read last and may be read again; parameters as in :meth:`wait_seconds`."""
         wait = Elapsed(ServerTime(), leases.c.next_read_at)
+        age = Elapsed(leases.c.last_read_at, ServerTime())
         with self._store.reading() as connection:
-            seconds = connection.scalar(select(wait.cast(Float)).where(*_of(conn_id, queue)))
-        return max(0.0, seconds or 0.0)
+            row = connection.execute(
+                select(wait.cast(Float), age.cast(Float)).where(*_of(conn_id, queue))
+            ).one_or_none()
+        if row is None or row[1] is None:
+            return Due(0.0, None)
+        return Due(max(0.0, row[0] or 0.0, interval - row[1]), max(0.0, row[1]))
 
     def holder(self, conn_id: str, queue: str) -> Lease | None:
         """Tell who holds the lease of a queue, if anybody does."""

@@ -1,0 +1,109 @@
+"""
+The way from connection ids to a gateway and a store, on an event loop.
+
+Looking up a connection asks the triggerer's parent process, so it is awaited, and what comes of it is kept
+for a minute: hundreds of queues are polled every few seconds.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from airflow_provider_sms.gateway import Gateway
+    from airflow_provider_sms.store.engine import Store
+
+_KEEP_SECONDS = 60.0
+_FIELDS = ("conn_type", "host", "port", "schema", "login", "password", "extra")
+
+
+class Opened(NamedTuple):
+    """What stands behind the two connections."""
+
+    gateway: Gateway
+    store: Store
+
+
+class Access:
+    """
+    The gateway and the store of an account.
+
+    :param sms_conn_id: connection of the vendor's account.
+    :param store_conn_id: connection of the store.
+    :param threads: where connections are checked; some of that blocks.
+    """
+
+    def __init__(self, sms_conn_id: str, store_conn_id: str, threads: ThreadPoolExecutor) -> None:
+        self._sms_conn_id = sms_conn_id
+        self._store_conn_id = store_conn_id
+        self._threads = threads
+        self._opened: Opened | None = None
+        self._fields: tuple[Any, ...] = ()
+        self._looked_up = 0.0
+
+    @property
+    def known(self) -> bool:
+        """Whether :meth:`open` will go by what it looked up earlier."""
+        return self._opened is not None and time.monotonic() - self._looked_up < _KEEP_SECONDS
+
+    def doubt(self) -> None:
+        """Look the connections up again next time: what they gave did not work."""
+        self._looked_up = -_KEEP_SECONDS
+
+    async def open(self) -> Opened:
+        """
+        Give the gateway and the store.
+
+        :raises PreflightError: a connection is missing or wrong.
+        :raises StoreUnavailable: the store is away.
+        """
+        if not self.known:
+            await self._look_up()
+        if self._opened is None:
+            raise AssertionError
+        return self._opened
+
+    async def _look_up(self) -> None:
+        from asgiref.sync import sync_to_async
+
+        from airflow_provider_sms.hooks.sms import no_connection
+        from airflow_provider_sms.hooks.store import store_named
+
+        account = await _connection(self._sms_conn_id)
+        if account is None:
+            # Airflow says the same when its own database does not answer: what worked is not given up for it.
+            if self._opened is None:
+                raise no_connection(self._sms_conn_id)
+            return
+        store = await _connection(store_named(self._store_conn_id))
+        fields = tuple(getattr(each, name, None) for each in (account, store) for name in _FIELDS)
+        if self._opened is None or fields != self._fields:
+            before = self._opened
+            # Through asgiref, so that what Airflow's own code sends to its parent from there finds the loop.
+            check = sync_to_async(self._check, thread_sensitive=False, executor=self._threads)
+            self._opened = await check(account, store)
+            self._fields = fields
+            if before is not None:
+                before.gateway.close()
+        self._looked_up = time.monotonic()
+
+    def _check(self, account: Any, store: Any) -> Opened:
+        from airflow_provider_sms.gateway import Gateway
+        from airflow_provider_sms.hooks.sms import check_connection
+        from airflow_provider_sms.hooks.store import open_connection
+
+        opened = open_connection(store, self._store_conn_id)
+        return Opened(Gateway(*check_connection(account, self._sms_conn_id)), opened)
+
+
+async def _connection(conn_id: str) -> Any:
+    from airflow.providers.common.compat.connection import get_async_connection
+    from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+    try:
+        return await get_async_connection(conn_id)
+    except AirflowNotFoundException:
+        return None

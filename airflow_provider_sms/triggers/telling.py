@@ -1,0 +1,62 @@
+"""What triggers say, in their log and in their events, and how long they are silent in between."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_sms.errors import SmsError, StoreUnavailable
+
+if TYPE_CHECKING:
+    from airflow_provider_sms.conditions import Found
+    from airflow_provider_sms.triggers.polling import Outcome
+
+_LONGEST_MESSAGE = 2000
+#: Seconds between two lines that say what is still waited for.
+_TOLD_EVERY = 600.0
+_LEAST_PAUSE = 0.05
+
+
+class Told:
+    """What the log has been told of a wait, so that it is not told again every few seconds."""
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+        self._holder = ""
+        self._next = 0.0
+
+    def holder(self, outcome: Outcome) -> None:
+        """Say who reads the queue, when somebody else does and did not before."""
+        if outcome.holder and outcome.holder != self._holder:
+            self._log.info("%s is reading the queue; waiting for what it lands", outcome.holder)
+        self._holder = outcome.holder
+
+    def found(self, found: Found) -> None:
+        """Say what is there and what is still waited for."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._next:
+            self._next = now + _TOLD_EVERY
+            self._log.info("%s; waiting on", found.told)
+
+
+async def pause(outcome: Outcome, interval: float) -> None:
+    """Sleep until the next poll is worth while, or the tables are to be asked again."""
+    # While a queue is left alone, pushes may still land: the tables are asked at the same pace.
+    await asyncio.sleep(max(_LEAST_PAUSE, min(outcome.wait, interval)))
+
+
+def mends_itself(error: Exception) -> bool:
+    """Tell whether a question to the store only has to be asked again."""
+    return isinstance(error, StoreUnavailable)
+
+
+def error_event(error: Exception) -> dict[str, str]:
+    """Give the event that ends a wait with an error."""
+    return {"status": "error", "error": type(error).__name__, "message": message(error)}
+
+
+def message(error: Exception) -> str:
+    """Say what happened, for Airflow to store and show."""
+    # Only our own errors are known to quote nobody's number.
+    told = str(error) if isinstance(error, SmsError) else f"{type(error).__name__}: see the triggerer's log"
+    return told[:_LONGEST_MESSAGE]
