@@ -302,7 +302,8 @@ def _values(template: Template, columns: Columns, kept: Sequence[int], problems:
 
 def _as_text(value: Any) -> str | None:
     if isinstance(value, str):
-        return value
+        # A CSV has no other way to say "nothing", and a text with a hole in it helps nobody.
+        return value if value.strip() else None
     # NaN is the only value that differs from itself; pandas' NA refuses to be compared.
     if value is None or type(value).__name__ in {"NAType", "NaTType"} or value != value:  # noqa: PLR0124
         return None

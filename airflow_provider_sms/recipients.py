@@ -8,10 +8,13 @@ rows land in one error.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_sms.errors import PreflightError
+from airflow_provider_sms.errors import PreflightError, SubmitNotSent
+from airflow_provider_sms.store.failures import describe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 MOBILE = "mobile"
 Columns = dict[str, list[Any]]
+
+_BETWEEN_NUMBERS = re.compile(r"[,;，；、\n]")
 
 
 def from_values(recipients: Any) -> Columns:
@@ -32,14 +37,20 @@ def from_values(recipients: Any) -> Columns:
     :raises PreflightError: when the shape is none of these.
     """
     if hasattr(recipients, "to_dict") and hasattr(recipients, "columns"):
+        _check_names(list(recipients.columns))
         return _named({str(name): recipients[name].tolist() for name in recipients.columns})
     if hasattr(recipients, "tolist"):  # a Series or an array
         recipients = recipients.tolist()
     if isinstance(recipients, (str, int)):
-        recipients = [part for part in str(recipients).replace(";", ",").split(",") if part.strip()]
+        parts = map(str.strip, _BETWEEN_NUMBERS.split(str(recipients)))
+        recipients = [part for part in parts if part]
     if isinstance(recipients, Mapping):
         if all(isinstance(values, (list, tuple)) for values in recipients.values()):
-            return _named({str(name): list(values) for name, values in recipients.items()})
+            columns = _named({str(name): list(values) for name, values in recipients.items()})
+            if len({len(values) for values in columns.values()}) > 1:
+                lengths = ", ".join(f"{name!r} has {len(values):,}" for name, values in columns.items())
+                raise PreflightError([f"the columns are not of one length: {lengths} values"], "recipients")
+            return columns
         return _named({str(name): [value] for name, value in recipients.items()})  # one row
     if isinstance(recipients, (Sequence, set, frozenset)) or hasattr(recipients, "__iter__"):
         return _from_rows(list(recipients))
@@ -56,12 +67,28 @@ def from_sql(engine: Engine, sql: str) -> Columns:
 
     :param engine: where to run it.
     :param sql: one SELECT.
+    :raises SubmitNotSent: the query failed, which another try may mend.
     """
-    # no_parameters: a literal % in the statement is no placeholder.
-    with engine.connect().execution_options(no_parameters=True) as connection:
-        result = connection.exec_driver_sql(sql)
-        names = [str(name) for name in result.keys()]  # noqa: SIM118 - a result, not a dict
-        rows = result.fetchall()
+    from sqlalchemy.exc import DBAPIError, ResourceClosedError
+
+    try:
+        # no_parameters: a literal % in the statement is no placeholder.
+        with engine.connect().execution_options(no_parameters=True) as connection:
+            result = connection.exec_driver_sql(sql)
+            names = [str(name) for name in result.keys()]  # noqa: SIM118 - a result, not a dict
+            rows = result.fetchall()
+    except ResourceClosedError:
+        problem = "the statement gives no rows: give one SELECT"
+        raise PreflightError([problem], "recipients") from None
+    except DBAPIError as error:
+        reason = describe(error.orig)
+    else:
+        reason = ""
+    if reason:
+        # Out here nothing hangs on it: the original quotes the statement, which may hold numbers.
+        msg = f"the query for the recipients failed ({reason}); nothing was sent"
+        raise SubmitNotSent(msg)
+    _check_names(names)
     return _named({name: [row[position] for row in rows] for position, name in enumerate(names)})
 
 
@@ -80,7 +107,7 @@ def from_path(path: Path | ObjectStoragePath) -> Columns:
     except OSError as error:
         msg = f"{path.name!r} cannot be read ({type(error).__name__}): check the path and its connection"
         raise PreflightError([msg], "recipients") from None
-    return _from_csv(content, path.name) if suffix == "csv" else _from_parquet(content)
+    return _from_csv(content, path.name) if suffix == "csv" else _from_parquet(content, path.name)
 
 
 def _from_csv(content: bytes, name: str) -> Columns:
@@ -98,8 +125,9 @@ def _from_csv(content: bytes, name: str) -> Columns:
             [f"{name!r} is text in neither UTF-8 nor GB18030: save it as UTF-8"], "recipients"
         )
     reader = csv.reader(io.StringIO(text, newline=""))
-    names = next(reader, [])
-    columns: Columns = {field.strip(): [] for field in names}
+    names = [field.strip() for field in next(reader, [])]
+    _check_names(names)
+    columns: Columns = {field: [] for field in names}
     ragged = []
     for row in reader:
         if not row:
@@ -117,12 +145,20 @@ def _from_csv(content: bytes, name: str) -> Columns:
     return _named(columns)
 
 
-def _from_parquet(content: bytes) -> Columns:
+def _from_parquet(content: bytes, name: str) -> Columns:
     import io
 
     import pandas as pd
 
-    return from_values(pd.read_parquet(io.BytesIO(content)))
+    try:
+        frame = pd.read_parquet(io.BytesIO(content))
+    except ImportError:
+        problem = f"{name!r}: no library that reads Parquet: pip install 'airflow-provider-sms[parquet]'"
+    except (ValueError, OSError) as error:
+        problem = f"{name!r} cannot be read as Parquet ({type(error).__name__}): write it again, or as CSV"
+    else:
+        return from_values(frame)
+    raise PreflightError([problem], "recipients")
 
 
 def _from_rows(rows: list[Any]) -> Columns:
@@ -137,6 +173,15 @@ def _from_rows(rows: list[Any]) -> Columns:
     # A field that a row lacks is kept as None, so that the check can name the row.
     names = dict.fromkeys(str(name) for row in rows for name in row)
     return _named({name: [row.get(name) for row in rows] for name in names})
+
+
+def _check_names(names: Sequence[Any]) -> None:
+    repeated = [str(name) for name, times in Counter(map(str, names)).items() if times > 1]
+    if repeated:
+        shown = ", ".join(map(repr, repeated))
+        raise PreflightError(
+            [f"columns {shown} are there more than once: rename or drop the others"], "recipients"
+        )
 
 
 def _named(columns: Columns) -> Columns:

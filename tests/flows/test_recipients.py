@@ -1,0 +1,166 @@
+"""Recipients from wherever a data team has them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+import numpy as np
+import pandas as pd
+import pytest
+from sqlalchemy import create_engine
+
+from airflow_provider_sms import recipients
+from airflow_provider_sms.errors import PreflightError, SubmitNotSent
+
+FIRST, SECOND = "13800000000", "13900000001"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [FIRST, SECOND],
+        (FIRST, SECOND),
+        iter([FIRST, SECOND]),
+        f"{FIRST},{SECOND}",
+        f"{FIRST}; {SECOND};",
+        f"{FIRST}，{SECOND}",
+        f"{FIRST}\n{SECOND}\n",
+        [{"mobile": FIRST}, {"mobile": SECOND}],
+        [{"手机号": FIRST}, {"手机号": SECOND}],
+        {"mobile": [FIRST, SECOND]},
+        {"Phone": (FIRST, SECOND)},
+        pd.DataFrame({"mobile": [FIRST, SECOND]}),
+        pd.DataFrame({"whatever": [FIRST, SECOND]}),
+        pd.Series([FIRST, SECOND]),
+        np.array([FIRST, SECOND]),
+    ],
+    ids=lambda given: type(given).__name__,
+)
+def test_people_come_in_many_shapes(given):
+    """Lists, texts, rows, columns, frames: all end as columns with ``mobile``."""
+    mobiles = recipients.from_values(given)["mobile"]
+    assert [str(mobile).strip() for mobile in mobiles] == [FIRST, SECOND]
+
+
+def test_one_number_is_a_list_of_one():
+    """Given as text or as a whole number; one row dict is one row."""
+    assert recipients.from_values(FIRST) == {"mobile": [FIRST]}
+    assert recipients.from_values(int(FIRST)) == {"mobile": [FIRST]}
+    assert recipients.from_values({"mobile": FIRST, "name": "好"}) == {"mobile": [FIRST], "name": ["好"]}
+
+
+def test_a_set_has_no_order_and_is_fine():
+    """Each of it gets the message."""
+    assert sorted(recipients.from_values({FIRST, SECOND})["mobile"]) == [FIRST, SECOND]
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (3.5, "is a float"),
+        (object(), "is a object"),
+        ([{"name": "a", "age": 1}], "no column 'mobile'"),
+        ([{"mobile": FIRST}, SECOND], "rows 2 are not"),
+        ({"mobile": [FIRST], "name": ["a", "b"]}, "not of one length"),
+        (pd.DataFrame([[FIRST, SECOND]], columns=["mobile", "mobile"]), "'mobile' .*more than once"),
+    ],
+)
+def test_other_shapes_are_refused(given, says):
+    """With what was found and what to give instead."""
+    with pytest.raises(PreflightError, match=says):
+        recipients.from_values(given)
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "utf-8-sig", "gb18030"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_csv_in_any_chinese_charset(tmp_path, charset, end):
+    """With or without a byte order mark; quoted fields may hold commas and line breaks."""
+    path = tmp_path / "人.CSV"
+    lines = ["mobile,name,note", f'{FIRST},镕堃喆玥,"a,b"', f'{SECOND},好,"c\nd"', ""]
+    path.write_bytes(end.join(lines).encode(charset))
+    assert recipients.from_path(path) == {
+        "mobile": [FIRST, SECOND],
+        "name": ["镕堃喆玥", "好"],
+        "note": ["a,b", "c\nd"],
+    }
+
+
+def test_a_parquet_file(tmp_path):
+    """Numbers in it may be whole numbers."""
+    path = tmp_path / "people.parquet"
+    pd.DataFrame({"mobile": [int(FIRST), int(SECOND)], "name": ["镕", "好"]}).to_parquet(path)
+    assert recipients.from_path(path) == {"mobile": [int(FIRST), int(SECOND)], "name": ["镕", "好"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("people.xlsx", b"", "neither .csv nor .parquet"),
+        ("people.csv", b"\xff\xff\xff\xff", "neither UTF-8 nor GB18030"),
+        ("people.csv", b"mobile,name\n13800000000\n", "lines .*: 2"),
+        ("people.csv", b"mobile,name,name\n13800000000,a,b\n", "'name' .*more than once"),
+        ("people.csv", b"number,name\n13800000000,a\n", "no column 'mobile'"),
+        ("people.csv", b"", "no columns"),
+        ("people.parquet", b"not parquet", "cannot be read"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_one_clear_error(tmp_path, name, content, says):
+    """Naming the file and the place in it."""
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(PreflightError, match=says):
+        recipients.from_path(path)
+
+
+def test_a_file_that_is_not_there_is_one_clear_error(tmp_path):
+    """And no traceback of a file system."""
+    with pytest.raises(PreflightError, match="FileNotFoundError"):
+        recipients.from_path(tmp_path / "none.csv")
+
+
+@pytest.fixture
+def customers(tmp_path):
+    """Make a database of customers."""
+    path = tmp_path / "customers.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE people (mobile TEXT, name TEXT, share REAL)")
+        connection.executemany(
+            "INSERT INTO people VALUES (?, ?, ?)", [(FIRST, "镕100%", 0.5), (SECOND, "好", None)]
+        )
+    connection.close()
+    engine = create_engine(f"sqlite:///{path}")
+    yield engine
+    engine.dispose()
+
+
+def test_a_query_with_a_percent_sign_runs_as_it_is_written(customers):
+    """``LIKE '%...'`` and ``%s`` are text, not placeholders."""
+    sql = "SELECT mobile, name, '%s' AS odd FROM people WHERE name LIKE '%100%' -- :x"
+    assert recipients.from_sql(customers, sql) == {"mobile": [FIRST], "name": ["镕100%"], "odd": ["%s"]}
+
+
+def test_a_query_that_fails_is_told_without_its_text(customers):
+    """A statement may hold numbers; a database that is away may come back, so the task may retry."""
+    with pytest.raises(SubmitNotSent) as caught:
+        recipients.from_sql(customers, f"SELECT 1 FROM gone WHERE mobile = '{FIRST}'")  # noqa: S608
+    chain = repr(caught.value) + repr(caught.value.__cause__) + repr(caught.value.__context__)
+    assert FIRST not in chain
+    assert "OperationalError" in str(caught.value)
+
+
+def test_a_query_whose_columns_share_a_name_is_refused(customers):
+    """Which of them is meant cannot be told."""
+    with pytest.raises(PreflightError, match=r"'mobile' .*more than once"):
+        recipients.from_sql(customers, "SELECT a.mobile, b.mobile FROM people a, people b")
+
+
+def test_no_rows_are_no_rows(customers):
+    """The check for recipients comes later and says so."""
+    assert recipients.from_sql(customers, "SELECT mobile FROM people WHERE 1=0") == {"mobile": []}
+
+
+def test_columns_survive_json():
+    """What a templated field renders to is plain JSON."""
+    rows = json.loads(json.dumps([{"mobile": FIRST, "code": 7}]))
+    assert recipients.from_values(rows) == {"mobile": [FIRST], "code": [7]}
