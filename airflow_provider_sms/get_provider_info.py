@@ -26,8 +26,9 @@ def get_provider_info() -> dict[str, Any]:
     from airflow_provider_sms import __version__
     from airflow_provider_sms.vendors.registry import vendor_named
 
-    def modules(name: str) -> list[dict[str, Any]]:
-        return [{"integration-name": _INTEGRATION, "python-modules": [f"airflow_provider_sms.{name}.sms"]}]
+    def modules(name: str, *more: str) -> list[dict[str, Any]]:
+        paths = [f"airflow_provider_sms.{name}.{module}" for module in ("sms", *more)]
+        return [{"integration-name": _INTEGRATION, "python-modules": paths}]
 
     return {
         "package-name": "airflow-provider-sms",
@@ -35,12 +36,13 @@ def get_provider_info() -> dict[str, Any]:
         "description": "Chinese SMS vendors: nothing lost in silence, nothing sent twice.",
         "versions": [__version__],
         "integrations": [{"integration-name": _INTEGRATION, "external-doc-url": "", "tags": ["service"]}],
-        "operators": modules("operators"),
+        "operators": modules("operators", "settle"),
         "sensors": modules("sensors"),
         "triggers": modules("triggers"),
         "hooks": modules("hooks"),
         "connection-types": [_connection_type(vendor_named(name), hook) for name, hook in _HOOKS.items()],
         "asset-uris": [{"schemes": ["sms"], "handler": "airflow_provider_sms.assets.sanitize_uri"}],
+        "cli": ["airflow_provider_sms.cli.definition.get_sms_commands"],
         "config": _CONFIG,
     }
 
@@ -73,6 +75,21 @@ _CONFIG = {
                 "version_added": "0.1.0",
                 "type": "string",
                 "example": "/var/lib/airflow/sms-spool",
+                "default": "",
+            },
+            "number_hash_key": {
+                "description": "Secret for hashing numbers into mobile_hash; at least 16 characters.",
+                "version_added": "0.1.0",
+                "type": "string",
+                "sensitive": True,
+                "example": None,
+                "default": "",
+            },
+            "opt_out_words": {
+                "description": "Replies that a purge keeps with their numbers; comma-separated, replaces our list.",
+                "version_added": "0.1.0",
+                "type": "string",
+                "example": "TD,退订",
                 "default": "",
             },
         },

@@ -80,7 +80,14 @@ def open_connection(connection: Any, conn_id: str | None) -> Store:
         raise PreflightError([msg], f"store connection {wanted!r}")
     if url.get_backend_name() == "sqlite":
         _refuse_shared_sqlite(wanted)
-    return Store.open(url, spool_dir=spool, connect_args=connect_args)
+    return Store.open(url, spool_dir=spool, connect_args=connect_args, number_hash_key=_number_hash_key())
+
+
+def _number_hash_key() -> str:
+    secret = str(conf.get("sms", "number_hash_key", fallback="") or "")
+    for form in secret_forms(secret):
+        mask_secret(form)
+    return secret
 
 
 def _address(connection: Any, conn_id: str) -> tuple[URL, dict[str, Any]]:

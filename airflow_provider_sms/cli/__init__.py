@@ -1,0 +1,1 @@
+"""``airflow sms ...``: what people on call type."""

@@ -1,0 +1,37 @@
+"""Settle by evidence: what reports prove of sends whose outcome was not known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_sms.errors import PreflightError
+from airflow_provider_sms.store.attention import unknown_batches
+from airflow_provider_sms.store.ledger import Ledger
+from airflow_provider_sms.vendors.registry import vendor_named
+
+if TYPE_CHECKING:
+    from airflow_provider_sms.store.engine import Store
+
+
+def settle_by_evidence(store: Store, send_key: str | None = None) -> list[tuple[str, int]]:
+    """
+    Call unknown what a crash cut off, and accepted what reports prove.
+
+    :param send_key: only this send.
+    :return: send key and number of each batch that is accepted now.
+    :raises PreflightError: nothing was ever sent under this key.
+    :raises StoreUnavailable: the store is away.
+    """
+    ledger = Ledger(store)
+    if send_key is not None and ledger.send(send_key) is None:
+        problem = "nothing was sent under this key: copy it from 'airflow sms settle' or the task's log"
+        raise PreflightError([problem], f"send key {send_key!r}")
+    settled: list[tuple[str, int]] = []
+    unknown = unknown_batches(store, send_key=send_key)
+    for key in dict.fromkeys(batch.send_key for batch in unknown):
+        ledger.expire(key)
+    for key, vendor in dict.fromkeys((batch.send_key, batch.vendor) for batch in unknown):
+        # Where reports bear our reference, one without it is about somebody else's message.
+        by_number = not vendor_named(vendor).reports_bear_reference
+        settled += ledger.settle_by_reports(key, by_number=by_number)
+    return settled
