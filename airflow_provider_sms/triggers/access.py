@@ -44,14 +44,12 @@ class Access:
         self._fields: tuple[Any, ...] = ()
         self._looked_up = 0.0
 
-    @property
-    def known(self) -> bool:
-        """Whether :meth:`open` will go by what it looked up earlier."""
-        return self._opened is not None and time.monotonic() - self._looked_up < _KEEP_SECONDS
-
-    def doubt(self) -> None:
-        """Look the connections up again next time: what they gave did not work."""
-        self._looked_up = -_KEEP_SECONDS
+    async def changed(self) -> bool:
+        """Look the connections up again, which did not work; tell whether they are others now."""
+        before = self._opened
+        if before is not None:
+            await self._look_up()
+        return self._opened is not before
 
     async def open(self) -> Opened:
         """
@@ -60,7 +58,7 @@ class Access:
         :raises PreflightError: a connection is missing or wrong.
         :raises StoreUnavailable: the store is away.
         """
-        if not self.known:
+        if self._opened is None or time.monotonic() - self._looked_up > _KEEP_SECONDS:
             await self._look_up()
         if self._opened is None:
             raise AssertionError

@@ -146,16 +146,15 @@ class PolledQueue:
     async def _poll(self, interval: float, log: Any) -> Outcome:
         from airflow_provider_sms.errors import SmsError
 
-        known = self._access.known
         try:
             return await self._collect(interval, log)
         except Exception as error:  # noqa: BLE001 - a trigger that raises is started again at once
             trouble = error
-        self._access.doubt()
-        if known and isinstance(trouble, SmsError) and trouble.terminal:
+        if isinstance(trouble, SmsError) and trouble.terminal:
             # Somebody may have mended the connection within the minute for which it is remembered.
             try:
-                return await self._collect(interval, log)
+                if await self._access.changed():
+                    return Outcome(interval)
             except Exception as error:  # noqa: BLE001
                 trouble = error
         return self._hold(trouble, interval, log)

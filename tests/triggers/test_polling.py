@@ -1,0 +1,134 @@
+"""Polls: one per account and interval, whoever waits; and accounts that hang delay no others."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from airflow_provider_sms.conditions import WantedReplies
+from airflow_provider_sms.sandbox import Sandbox
+from airflow_provider_sms.sandbox.faults import Fault
+from airflow_provider_sms.triggers.polling import Polls
+from airflow_provider_sms.triggers.sms import SmsQueueTrigger
+
+LOG = logging.getLogger("tests.triggers")
+NEVER = WantedReplies(None, None, datetime(2100, 1, 1, tzinfo=UTC), 1)
+
+
+def test_two_hundred_sensors_share_five_accounts_polls(sandbox, connections, register, events_of):
+    """One poll per account and interval, counted at the vendor; each sensor is told nevertheless."""
+    accounts = [connections("wavecom", f"sms_{number}") for number in range(5)]
+    interval, seconds = 2.0, 9.0
+    condition = WantedReplies("13800138000", None, datetime(2020, 1, 1, tzinfo=UTC), 1)
+
+    def sensor(conn_id):
+        wait_id = register(conn_id, condition)
+        return SmsQueueTrigger(wait_id=wait_id, sms_conn_id=conn_id, queue="replies", poll_interval=interval)
+
+    async def wait():
+        running = [asyncio.create_task(events_of(sensor(conn_id))) for conn_id in accounts for _ in range(40)]
+        await asyncio.sleep(seconds)
+        calls = sandbox.calls.by_operation("wavecom")["replies"]
+        assert not any(each.done() for each in running)
+        # All five accounts are one at the sandbox: one of them gets the reply, and forty sensors hear of it.
+        sandbox.queue_replies("wavecom", [{"mobile": "13800138000", "content": "1"}])
+        await asyncio.wait(running, timeout=2 * interval + 1)
+        told = [each.result() for each in running if each.done()]
+        for each in running:
+            each.cancel()
+        return calls, told
+
+    calls, told = asyncio.run(wait())
+    print(f"200 sensors, 5 accounts, every {interval:g} s for {seconds:g} s: {calls} polls")  # noqa: T201 - the figure
+    most = 5 * (seconds // interval + 1)
+    assert 0.6 * most <= calls <= most
+    assert len(told) == 40
+    assert all(event["status"] == "met" for (event,) in told)
+
+
+def test_accounts_that_hang_delay_no_others(connections):
+    """With more of them than places, the others' polls come in time."""
+    with Sandbox() as hanging:
+        hanging.faults.add(Fault("slow", seconds=4.0, times=None))
+        slow = [connections("wavecom", f"slow_{number}", {"port": hanging.port}) for number in range(20)]
+        quick = [connections("wavecom", f"quick_{number}") for number in range(10)]
+
+        async def poll():
+            queues = {
+                conn_id: Polls.here().queue(conn_id, "replies", "sms_store") for conn_id in slow + quick
+            }
+            hung = [asyncio.create_task(queues[conn_id].poll(5, LOG)) for conn_id in slow]
+            await asyncio.sleep(0.1)
+            started = time.monotonic()
+            outcomes = await asyncio.gather(*(queues[conn_id].poll(10, LOG) for conn_id in quick))
+            took = time.monotonic() - started
+            return took, outcomes, await asyncio.gather(*hung)
+
+        took, outcomes, hung = asyncio.run(poll())
+    assert all(outcome.collected is not None for outcome in outcomes)
+    assert took < 3.9, "they waited for the time-outs of others"
+    assert all(outcome.error is None for outcome in hung)
+
+
+def test_a_vendor_that_is_down_is_asked_less_and_less(connections):
+    """Each failure doubles the pause; the error is not raised."""
+    with Sandbox.closed_port() as port:
+        connections("wavecom", fields={"port": port})
+
+        async def poll():
+            queue = Polls.here().queue("sms_wavecom", "replies", "sms_store")
+            waits = []
+            for _ in range(3):
+                outcome = await queue.poll(1.0, LOG)
+                assert outcome.error is None
+                waits.append(outcome.wait)
+                queue._held_until = 0.0
+                await asyncio.sleep(1.05)
+            return waits
+
+        assert asyncio.run(poll()) == [1, 2, 4]
+
+
+def test_a_queue_that_holds_more_is_read_on(sandbox, connections, rows):
+    """Where the vendor's interval ends a visit, the next comes after it, not after the poll interval."""
+    connections("smsadmin")
+    sandbox.queue_replies("smsadmin", 25)
+
+    async def poll():
+        queue = Polls.here().queue("sms_smsadmin", "replies", "sms_store")
+        first = await queue.poll(60, LOG)
+        return first, await queue.poll(60, LOG)
+
+    first, second = asyncio.run(poll())
+    assert first.collected.records == 20
+    assert first.wait == 0
+    assert 4 < second.wait <= 5
+    assert rows("SELECT count(*) FROM sms_replies") == [20]
+
+
+@pytest.mark.parametrize("mended", [True, False])
+def test_a_password_is_looked_up_again_before_it_counts_as_wrong(sandbox, connections, mended):
+    """It may have been changed at the vendor and in Airflow within the minute that it is remembered."""
+    connections("wavecom")
+
+    async def poll():
+        queue = Polls.here().queue("sms_wavecom", "replies", "sms_store")
+        await queue.poll(0.1, LOG)
+        sandbox.account("wavecom").password = "other-password"
+        if mended:
+            connections("wavecom")
+        await asyncio.sleep(0.2)
+        first = await queue.poll(0.1, LOG)
+        await asyncio.sleep(0.2)
+        return first, await queue.poll(0.1, LOG)
+
+    first, second = asyncio.run(poll())
+    if mended:
+        assert first.error is None
+        assert second.collected is not None
+    else:
+        assert type(first.error).__name__ == type(second.error).__name__ == "AuthenticationFailed"
