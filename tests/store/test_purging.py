@@ -1,0 +1,268 @@
+"""Retention: what goes, what stays, and what still works afterwards; on every kind of database."""
+
+from __future__ import annotations
+
+import hmac
+from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from airflow_provider_sms.errors import PreflightError, StoreUnavailable
+from airflow_provider_sms.optouts import OptOuts
+from airflow_provider_sms.records import BatchState, PageState
+from airflow_provider_sms.store import purging, schema
+from airflow_provider_sms.store.engine import Store
+from airflow_provider_sms.store.frames import refresh_delivery_daily
+from airflow_provider_sms.store.journal import Journal
+from airflow_provider_sms.store.landing import Landing
+from airflow_provider_sms.store.ledger import Ledger
+from airflow_provider_sms.store.plans import PlannedBatch, PlannedSend
+from airflow_provider_sms.store.purging import Purge, Purged
+
+#: Far enough back that nothing of today is purged by mistake.
+OLD = datetime(2025, 3, 1, 4, 0, tzinfo=UTC)
+BEFORE = datetime(2025, 6, 1, tzinfo=UTC)
+NUMBERS = ["13800000001", "13800000002", "13900000003"]
+
+
+@pytest.fixture
+def age(store):
+    """Make everything that is there as old as ``OLD``."""
+
+    def run(moment=OLD):
+        sends = {"prepared_at": moment, "submitted_at": moment, "settled_at": moment}
+        pages = {"started_at": moment, "read_at": moment, "landed_at": moment}
+        with store.begin() as connection:
+            connection.execute(update(schema.batches).values(sends))
+            connection.execute(
+                update(schema.pages).where(schema.pages.c.landed_at.is_not(None)).values(pages)
+            )
+            connection.execute(update(schema.pages).values(started_at=moment, read_at=moment))
+
+    return run
+
+
+@pytest.fixture
+def purge(store):
+    """Purge what is older than ``BEFORE``."""
+
+    def run(before=BEFORE, **options: Any):
+        return Purge(store, before, OptOuts(), **options).run()
+
+    return run
+
+
+@pytest.fixture
+def campaign(submitted, land, make_report, make_reply, age):
+    """Send a text to three numbers; two are reported, three replies come; all of it long ago."""
+    submitted(
+        "march", [NUMBERS[:2], NUMBERS[2:]], BatchState.ACCEPTED, ids=["id1"], content="私人的话【公司】"
+    )
+    reports = land([make_report(NUMBERS[0], "id1"), make_report(NUMBERS[2], "id1")])
+    replies = land(
+        [
+            make_reply(NUMBERS[0], "好的谢谢"),
+            make_reply(NUMBERS[1], " td。"),
+            make_reply(NUMBERS[2], "请退订"),
+        ],
+        queue="replies",
+    )
+    age()
+    return SimpleNamespace(reports=reports, replies=replies)
+
+
+def whole_dump(store) -> str:
+    """Everything in every table, as one text."""
+    with store.reading() as connection:
+        return "\n".join(
+            str(row)
+            for table in schema.metadata.sorted_tables
+            for row in connection.execute(select(table)).all()
+        )
+
+
+def test_texts_bytes_and_numbers_go_and_opt_outs_stay(store, campaign, purge, ask):
+    """After a purge no table holds a purged number or text; replies that ask for silence are whole."""
+    done = purge()
+    assert done == Purged(pages=2, reports=2, replies=1, opt_outs=2, batches=2, recipients=3)
+    dump = whole_dump(store)
+    assert "私人" not in dump
+    assert "好的谢谢" not in dump
+    assert NUMBERS[0] not in dump
+    assert ask("SELECT mobile, content FROM sms_replies WHERE content <> '' ORDER BY seq") == [
+        (NUMBERS[1], " td。"),
+        (NUMBERS[2], "请退订"),
+    ]
+    assert ask("SELECT count(*) FROM sms_pages WHERE body IS NOT NULL") == [(0,)]
+    assert ask("SELECT count(*), sum(records) FROM sms_pages WHERE state = 'landed'") == [(2, 5)]
+    assert ask("SELECT count(DISTINCT mobile), count(*) FROM sms_messages WHERE content = ''") == [(3, 3)]
+    assert campaign
+
+
+def test_the_preview_counts_what_the_purge_takes(store, campaign, purge):
+    preview = Purge(store, BEFORE, OptOuts()).preview()
+    assert preview == purge()
+    assert Purge(store, BEFORE, OptOuts()).preview() == Purged() == purge()
+    assert campaign
+
+
+def test_what_became_of_each_message_is_still_told(store, campaign, purge, ask):
+    """A purged message still finds its purged report, and the day's figures come out the same."""
+    query = "SELECT state, delivery, count(*) FROM sms_message_status GROUP BY state, delivery ORDER BY 2"
+    before, day = ask(query), date(2025, 3, 1)
+    figures = refresh_delivery_daily(store, day, day).to_dict("records")
+    assert before == [("accepted", "delivered", 2), ("accepted", "silent", 1)]
+    purge()
+    assert ask(query) == before
+    assert refresh_delivery_daily(store, day, day).to_dict("records") == figures
+    assert [row["carrier"] for row in figures] == ["China Mobile"]
+    assert campaign
+
+
+def test_a_report_keeps_its_number_as_long_as_its_message(
+    store, ledger, submitted, land, make_report, age, purge, ask
+):
+    """Reports land before their send is old: were their numbers taken first, the message would be silent."""
+    submitted("late", [NUMBERS], BatchState.ACCEPTED, ids=["id9"])
+    land([make_report(NUMBERS[0], "id9"), make_report(NUMBERS[1], "nobody's")])
+    age(BEFORE - timedelta(hours=71))
+    assert purge() == Purged(pages=1, reports=1)
+    assert ask("SELECT mobile FROM sms_reports WHERE vendor_message_id = 'id9'") == [(NUMBERS[0],)]
+    assert ask("SELECT count(*) FROM sms_message_status WHERE delivery = 'delivered'") == [(1,)]
+    assert purge(BEFORE + timedelta(days=3)) == Purged(reports=1, batches=1, recipients=3)
+    assert ask("SELECT count(*) FROM sms_message_status WHERE delivery = 'delivered'") == [(1,)]
+    assert NUMBERS[0] not in whole_dump(store)
+    assert ledger.summary("late").accepted == 3
+
+
+@pytest.mark.parametrize("state", [BatchState.ACCEPTED, BatchState.REJECTED, BatchState.NOT_SENT])
+def test_a_purged_send_key_cannot_be_sent_again(ledger, submitted, plan, age, purge, state):
+    """Its plan stands, another text is refused, and nothing is submitted without its text."""
+    submitted("key", [NUMBERS], state)
+    age()
+    purge()
+    assert not plan("key", [NUMBERS])
+    with pytest.raises(PreflightError, match="was used for another text"):
+        plan("key", [NUMBERS], fingerprint="0" * 64)
+    with pytest.raises(PreflightError, match=r"purged at .* give a new send_key"):
+        ledger.submission("key", 1)
+
+
+def test_a_send_whose_outcome_is_unknown_is_left_whole(store, submitted, land, make_report, age, purge, ask):
+    submitted("open", [NUMBERS[:1]], BatchState.UNKNOWN)
+    submitted("done", [NUMBERS[:1]], BatchState.ACCEPTED, ids=["id1"])
+    land([make_report(NUMBERS[0], "id1")])
+    age()
+    assert Purge(store, BEFORE, OptOuts()).left() == (0, 1)
+    assert purge() == Purged(pages=1, reports=1, batches=1, recipients=1)
+    assert ask("SELECT mobile, content FROM sms_messages WHERE send_key = 'open'") == [
+        (NUMBERS[0], "您好【公司】")
+    ]
+
+
+def test_pages_that_somebody_needs_stay_whole(store, land, make_report, age, purge, ask):
+    """Quarantined, suspect and unlanded pages stay with their rows, unless quarantined ones are asked for."""
+    broken = land([make_report(NUMBERS[0], "a")], problem="half of it is missing")
+    journal = Journal(store)
+    journal.keep(journal.begin("sms_main", "wavecom", "reports", "reader"), b"unlanded")
+    suspect = journal.begin("sms_main", "wavecom", "reports", "reader")
+    journal.close_unread(suspect, PageState.SUSPECT, "cut off")
+    age()
+    assert Purge(store, BEFORE, OptOuts()).left() == (3, 0)
+    assert purge() == Purged()
+    assert journal.page(broken).body == b"raw"
+    assert purge(also_quarantined=True) == Purged(pages=1, reports=1)
+    assert journal.page(broken).body is None
+    assert journal.page(broken).dismissed_at is not None
+    assert ask("SELECT count(*) FROM sms_pages WHERE body IS NOT NULL") == [(1,)]
+
+
+def test_one_connection_is_purged_alone(submitted, land, make_report, age, purge, ask):
+    for conn_id in ("sms_main", "sms_other"):
+        submitted(conn_id, [NUMBERS[:1]], BatchState.ACCEPTED, ids=[conn_id], conn_id=conn_id)
+        land([make_report(NUMBERS[0], conn_id)], conn_id=conn_id)
+    age()
+    assert purge(conn_id="sms_other") == Purged(pages=1, reports=1, batches=1, recipients=1)
+    assert ask("SELECT conn_id FROM sms_reports WHERE mobile = '13800000001'") == [("sms_main",)]
+
+
+def test_a_purge_that_was_cut_off_is_taken_up_again(store, submitted, land, make_reply, age, monkeypatch):
+    """Chunks are whole: a crash between two leaves rows that are purged, and rows that are not."""
+    monkeypatch.setattr(purging, "_ROWS", 2)
+    submitted("big", [[f"1380000{100 * batch + n:04}" for n in range(2)] for batch in range(4)], "accepted")
+    for _ in range(3):
+        land([make_reply(NUMBERS[0], "好"), make_reply(NUMBERS[0], "TD")], queue="replies")
+    age()
+    seen = []
+
+    def stop_soon(so_far):
+        seen.append(so_far)
+        if len(seen) == 3:
+            msg = "gone"
+            raise StoreUnavailable(msg)
+
+    purge = Purge(store, BEFORE, OptOuts())
+    whole = purge.preview()
+    with pytest.raises(StoreUnavailable):
+        purge.run(stop_soon)
+    assert seen[-1].batches == 3
+    rest = purge.run()
+    assert Purged(*map(sum, zip(seen[-1], rest, strict=True))) == whole
+    assert whole == Purged(pages=3, replies=3, opt_outs=3, batches=4, recipients=8)
+
+
+def test_many_rows_go_at_once(store, ledger, submitted, land, make_report, age, purge, ask):
+    """From some rows on the databases are fed in bulk, by other statements than a few rows are."""
+    numbers = [str(13_800_000_000 + each) for each in range(1500)]
+    submitted("bulk", [numbers[:1000], numbers[1000:]], BatchState.ACCEPTED, ids=["id1"])
+    land([make_report(number, "id1") for number in numbers])
+    age()
+    assert purge() == Purged(pages=1, reports=1500, batches=2, recipients=1500)
+    assert ask("SELECT count(*) FROM sms_message_status WHERE delivery = 'delivered'") == [(1500,)]
+    assert ask("SELECT count(*) FROM sms_reports WHERE length(mobile) = 11") == [(0,)]
+    assert ledger.summary("bulk").accepted == 1500
+    assert whole_dump(store).count(numbers[7]) == 0
+
+
+def test_a_date_to_come_is_refused(store):
+    with pytest.raises(PreflightError, match="is not past"):
+        Purge(store, store.now() + timedelta(days=1), OptOuts())
+
+
+def test_numbers_have_a_hash_where_the_store_has_a_key(place, tmp_path, make_report, make_reply):
+    """Equal in messages, reports and replies, empty without a key, and the purged form is made of it."""
+    secret = "correct horse battery staple"
+    found = {}
+    for key in ("", secret):
+        store = Store.open(place.address, spool_dir=tmp_path, number_hash_key=key)
+        Ledger(store).plan(
+            PlannedSend(f"key{key}", "sms_main", "wavecom", "f"),
+            [PlannedBatch(1, "ref", NUMBERS, "您好【公司】")],
+        )
+        journal = Journal(store)
+        for queue, records in (
+            ("reports", [make_report(NUMBERS[0], "a")]),
+            ("replies", [make_reply(NUMBERS[0], "好")]),
+        ):
+            page_id = journal.begin("sms_main", "wavecom", queue, "reader")
+            journal.keep(page_id, b"raw")
+            Landing(store).land(page_id, "sms_main", "wavecom", queue, records)
+        with store.reading() as connection:
+            found[key] = {
+                connection.exec_driver_sql(
+                    f"SELECT max(mobile_hash) FROM {table} WHERE mobile = '{NUMBERS[0]}'"  # noqa: S608
+                ).scalar()
+                for table in ("sms_messages", "sms_reports", "sms_replies")
+            }
+        assert secret not in repr(store)
+        store.close()
+    assert found[""] == {None}
+    assert found[secret] == {hmac.new(secret.encode(), NUMBERS[0].encode(), "sha256").hexdigest()[:32]}
+
+
+def test_a_key_that_can_be_guessed_is_refused(place, tmp_path):
+    with pytest.raises(PreflightError, match="fewer than 16 characters"):
+        Store.open(place.address, spool_dir=tmp_path, number_hash_key="short")
