@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_sms import metrics
 from airflow_provider_sms.errors import PreflightError, VendorBusy
 from airflow_provider_sms.store.balances import Balances
 from airflow_provider_sms.vendors.base import Operation
@@ -67,6 +68,7 @@ def check_balance(hook: SmsHook, threshold: Decimal, log: Any) -> dict[str, Any]
             interval,
             known.checked_at.isoformat(),
         )
+    metrics.balance(metrics.Tags(hook.vendor.name, hook.sms_conn_id), known.remaining)
     low = known.remaining < threshold
     log.info(
         "connection %r: %s %s left, threshold %s: %s",

@@ -78,6 +78,7 @@ class _SendOperator(BaseOperator):
             outcome is not known.
         :raises SubmitNotSent: batches are left that surely were not sent; a retry sends just these.
         """
+        from airflow_provider_sms import metrics
         from airflow_provider_sms.hooks.origin import origin_of
         from airflow_provider_sms.hooks.sms import SmsHook
         from airflow_provider_sms.sending import random_send_key, send
@@ -86,8 +87,12 @@ class _SendOperator(BaseOperator):
             origin = origin_of(context)
             key = self.send_key or (origin.send_key if origin.run_id else random_send_key(self.log))
             hook = SmsHook.for_connection(self.sms_conn_id, store_conn_id=self.store_conn_id)
-            with hook.gateway() as gateway:
-                return send(gateway, hook.store(), self._order(key, origin), self._recipients, log=self.log)
+            store = hook.store()
+            tags = metrics.Tags(hook.vendor.name, self.sms_conn_id)
+            with hook.gateway() as gateway, metrics.SendMeter(store, key, tags) as meter:
+                return meter.ended(
+                    send(gateway, store, self._order(key, origin), self._recipients, log=self.log)
+                )
 
     def _order(self, key: str, origin: Origin) -> SendOrder:
         raise NotImplementedError
@@ -306,19 +311,25 @@ class SmsCollectOperator(BaseOperator):
         :raises AirflowFailException: a retry cannot mend it (wrong password, no such queue at this vendor).
         :raises QueueBusy: another worker reads this queue; a retry waits for it.
         """
+        from airflow_provider_sms import metrics
         from airflow_provider_sms.collecting import Collector, queue_named
         from airflow_provider_sms.hooks.origin import owner_of, tell_assets
         from airflow_provider_sms.hooks.sms import SmsHook
+        from airflow_provider_sms.store.leases import Leases
 
         with failing_for_good():
             queue = queue_named(self.sms_queue)
             hook = SmsHook.for_connection(self.sms_conn_id, store_conn_id=self.store_conn_id)
+            store = hook.store()
+            tags = metrics.Tags(hook.vendor.name, self.sms_conn_id, queue.value)
+            metrics.queue_age(tags, Leases(store).due(self.sms_conn_id, queue.value).age)
             with hook.gateway() as gateway:
-                collector = Collector(gateway, hook.store(), queue, owner=owner_of(context), log=self.log)
-                collected = collector.run(
-                    max_pages=None if self.max_pages in {None, ""} else int(self.max_pages),
-                    max_seconds=None if self.max_seconds in {None, ""} else float(self.max_seconds),
-                )
+                collector = Collector(gateway, store, queue, owner=owner_of(context), log=self.log)
+                with metrics.of_collection(tags, collector):
+                    collected = collector.run(
+                        max_pages=None if self.max_pages in {None, ""} else int(self.max_pages),
+                        max_seconds=None if self.max_seconds in {None, ""} else float(self.max_seconds),
+                    )
         result = collected._asdict()
         tell_assets(context, self.sms_conn_id, self.sms_queue, result)
         return result
