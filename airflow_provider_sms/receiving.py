@@ -21,14 +21,13 @@ from airflow_provider_sms import errors, pushes
 from airflow_provider_sms.records import Queue
 from airflow_provider_sms.store import events
 from airflow_provider_sms.store.journal import PUSH, Journal
-from airflow_provider_sms.store.spool import SpooledPage
+from airflow_provider_sms.store.spool import Spool, SpooledPage
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
 
     from airflow_provider_sms.store.engine import Store
-    from airflow_provider_sms.store.spool import Spool
     from airflow_provider_sms.vendors.base import Account, Vendor
 
 
@@ -61,7 +60,7 @@ class Receiver:
     :param vendor: the codec.
     :param account: the checked connection.
     :param open_store: opens the store, or raises ``StoreUnavailable``.
-    :param spool: where pushes go while the store is away.
+    :param spool: where pushes go while the store is away and has not been seen; then its own.
     :param log: a logger.
     """
 
@@ -115,7 +114,7 @@ class Receiver:
 
         :raises StoreUnavailable: it is not there; see :meth:`spool`.
         """
-        store = self._open_store()
+        store = self._opened()
         if push.queue not in self._announced:
             events.announce(store, self.account.conn_id, push.queue.value)
             self._announced.add(push.queue)
@@ -149,7 +148,7 @@ class Receiver:
         pushes.land(
             self.vendor,
             self.account,
-            self._open_store(),
+            self._opened(),
             push.page_id,
             push.queue,
             push.stored,
@@ -164,9 +163,14 @@ class Receiver:
         :raises StoreUnavailable: the store is (still) away.
         """
         with self._mending:
-            store = self._open_store()
+            store = self._opened()
             self._spool.sweep(store)
             return sum(
                 pushes.land_left_over(self.vendor, self.account, store, queue, log=self._log)
                 for queue in Queue
             )
+
+    def _opened(self) -> Store:
+        store = self._open_store()
+        self._spool = Spool(store.spool_dir)
+        return store

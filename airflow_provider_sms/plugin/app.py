@@ -12,7 +12,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.requests import ClientDisconnect
 
 from airflow_provider_sms.plugin.accounts import Door, Doors
-from airflow_provider_sms.plugin.body import RefusedError, read_body
+from airflow_provider_sms.plugin.body import RefusedError, drain, read_body
 from airflow_provider_sms.plugin.desk import Desk
 from airflow_provider_sms.plugin.gate import admits, is_within, source_of, split_query
 from airflow_provider_sms.plugin.sparing import SparingLog
@@ -86,6 +86,8 @@ class _Route:
         except RefusedError as refused:
             if not isinstance(refused, _ForbiddenError):
                 self._told.warning("a push to %r was refused: %s", self._name(conn_id), refused.reason)
+            if refused.status != 408:  # noqa: PLR2004 - who was too slow has had the time
+                await drain(request)
             headers = {"Allow": self._allowed} if refused.status == 405 else None  # noqa: PLR2004
             return Response(status_code=refused.status, headers=headers)
         except ClientDisconnect:

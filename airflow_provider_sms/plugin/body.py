@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
+
+from starlette.requests import ClientDisconnect
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+
+_DRAIN_BYTES = 2 * 1024 * 1024
+_DRAIN_SECONDS = 2.0
 
 
 class RefusedError(Exception):
@@ -44,6 +50,22 @@ async def read_body(request: Request, *, limit: int, seconds: float) -> bytes:
     except TimeoutError:
         raise RefusedError(408, f"the body did not arrive within {seconds:g} s") from None
     return bytes(body)
+
+
+async def drain(request: Request) -> None:
+    """
+    Read on after a refusal and keep nothing, for a while.
+
+    A server that closes with bytes unread resets the connection, and the answer may never be seen.
+    """
+    left = _DRAIN_BYTES
+    with contextlib.suppress(TimeoutError, ClientDisconnect, RuntimeError):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            while left > 0:
+                message = await request.receive()
+                left -= len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
 
 
 def _too_large(limit: int) -> RefusedError:

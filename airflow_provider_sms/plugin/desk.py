@@ -55,7 +55,7 @@ class Desk:
         if conn_id not in self._mended:
             # What an earlier process of this machine could not finish.
             self._mended.add(conn_id)
-            self._mend_later(receiver, 0.0)
+            self._mend(receiver)
         if not await self._done(receiver.store, push):
             self._mend_later(receiver)
             return await self._spooled(receiver, push)
@@ -87,18 +87,19 @@ class Desk:
             return False
         return True
 
-    def _mend_later(self, receiver: Receiver, seconds: float = MEND_SECONDS) -> None:
+    def _mend_later(self, receiver: Receiver) -> None:
         conn_id = receiver.account.conn_id
         if conn_id not in self._to_mend:
             self._to_mend.add(conn_id)
-            asyncio.get_running_loop().call_later(seconds, self._mend, receiver)
+            asyncio.get_running_loop().call_later(MEND_SECONDS, self._mend, receiver)
 
     def _mend(self, receiver: Receiver) -> None:
+        # From here on another one may be asked for: this one may have looked too early.
+        self._to_mend.discard(receiver.account.conn_id)
         work = asyncio.get_running_loop().run_in_executor(self._threads, receiver.mend)
         work.add_done_callback(lambda done: self._mended_or_again(receiver, done))
 
     def _mended_or_again(self, receiver: Receiver, done: asyncio.Future[int]) -> None:
-        self._to_mend.discard(receiver.account.conn_id)
         if done.cancelled():
             return
         error = done.exception()

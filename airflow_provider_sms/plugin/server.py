@@ -11,16 +11,19 @@ from airflow_provider_sms.plugin.sms_plugin import URL_PREFIX
 if TYPE_CHECKING:
     import uvicorn
 
+    from airflow_provider_sms.plugin.settings import Settings
+
 #: Requests in work at once, from where on more are turned away; each holds at most a body of 64 KiB.
 _AT_ONCE = 1000
 
 
-def make_server(host: str, port: int) -> uvicorn.Server:
+def make_server(host: str, port: int, settings: Settings | None = None) -> uvicorn.Server:
     """
     Make the server.
 
     :param host: address to bind.
     :param port: port to bind, 0 for a free one.
+    :param settings: those of Airflow's configuration if not given.
     :raises PreflightError: no connection may be pushed to.
     """
     import uvicorn
@@ -29,11 +32,12 @@ def make_server(host: str, port: int) -> uvicorn.Server:
 
     from airflow_provider_sms.plugin.app import make_app
 
-    settings = read_settings()
+    settings = settings or read_settings()
     if not settings.connections:
         msg = "push_connections is empty: name the connections whose vendor pushes, comma-separated"
         raise PreflightError([msg], "configuration [sms]")
     app = Starlette(routes=[Mount(URL_PREFIX, make_app(settings))])
+    app.router.redirect_slashes = False
     config = uvicorn.Config(
         app,
         host=host,
