@@ -65,7 +65,7 @@ $(DEMO)/.package $(DEV)/.package: %/.package: %/.dependencies $(SOURCES)
 	@$(call install,$*,--no-deps --reinstall,--no-deps --force-reinstall,.)
 	@touch $@
 
-$(DEMO)/.dependencies: EXTRAS = chart
+$(DEMO)/.dependencies: EXTRAS = demo
 $(DEV)/.dependencies: EXTRAS = dev
 
 $(DEMO)/.dependencies $(DEV)/.dependencies: %/.dependencies: pyproject.toml .venv/uv/.ready

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from markdown_tables import cell, code, table
 
 from airflow_provider_sms.records import Queue
-from airflow_provider_sms.vendors.accounts import SHARED_FIELDS, fields_of
+from airflow_provider_sms.vendors.accounts import fields_of
 from airflow_provider_sms.vendors.base import Operation
 from airflow_provider_sms.vendors.registry import vendors
 
@@ -35,8 +35,6 @@ OPERATIONS = {
     Operation.REPLIES: "replies",
     Operation.PUSH: "push of reports and replies",
 }
-#: Documented by a vendor, and not used by this package yet.
-NOT_USED = frozenset({Operation.PUSH})
 CODES = """\
 A code's meaning depends on what was asked. *Retried* means that Airflow may try the task again; all other
 refusals fail it at once. A code that is not listed is never taken for a yes.
@@ -51,7 +49,6 @@ def features() -> str:
     rows += [
         [title, *("yes" if vendor.supports(operation) else "no" for vendor in every)]
         for operation, title in OPERATIONS.items()
-        if operation not in NOT_USED
     ]
     rows += [
         ["numbers per submit", *(f"{vendor.limits.numbers:,}" for vendor in every)],
@@ -74,8 +71,8 @@ def page(vendor: Vendor) -> str:
         _connection(vendor),
         "### Extra fields of this vendor\n",
         _fields(vendor.fields) if vendor.fields else "None.\n",
-        "### Extra fields of all vendors\n",
-        _fields([field for field in fields_of(vendor) if field in SHARED_FIELDS]),
+        "### Extra fields that other vendors have, too\n",
+        _fields([field for field in fields_of(vendor) if field not in vendor.fields]),
         "## Return codes\n",
         CODES,
         *_codes(vendor),
@@ -90,9 +87,7 @@ def _overview(vendor: Vendor) -> Iterator[list[str]]:
     limits = vendor.limits
     yield ["Connection type", code(vendor.conn_type)]
     yield ["Hook", f"{{py:class}}`~airflow_provider_sms.hooks.sms.{hook.__name__}`"]
-    yield ["Operations", _titles(vendor, used=True)]
-    if unused := _titles(vendor, used=False):
-        yield ["Documented, not used yet", unused]
+    yield ["Operations", ", ".join(OPERATIONS[each] for each in OPERATIONS if vendor.supports(each))]
     yield ["Charset of texts", f"{vendor.charset} (the extra field `encoding` overrides it)"]
     yield ["Numbers per submit", f"{limits.numbers:,}"]
     yield ["Longest text, in characters", _longest(vendor)]
@@ -111,11 +106,6 @@ def _overview(vendor: Vendor) -> Iterator[list[str]]:
     if vendor.supports(Operation.REPORTS):
         own = "yes: a report settles a send whose answer was lost" if vendor.reports_bear_reference else "no"
         yield ["Reports bear our own reference", own]
-
-
-def _titles(vendor: Vendor, *, used: bool) -> str:
-    documented = (each for each in OPERATIONS if vendor.supports(each))
-    return ", ".join(OPERATIONS[each] for each in documented if (each not in NOT_USED) is used)
 
 
 def _pace(vendor: Vendor, operation: Operation) -> str:
