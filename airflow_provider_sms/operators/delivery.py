@@ -1,0 +1,176 @@
+"""
+The operator that makes the table ``sms_delivery_daily``.
+
+Importing this module for DAG parsing loads no database library and no pandas; ``execute`` does.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_provider_sms.assets import daily_asset
+from airflow_provider_sms.hooks.store import DEFAULT_STORE_CONN_ID
+from airflow_provider_sms.hooks.verdict import failing_for_good
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from zoneinfo import ZoneInfo
+
+    from airflow.providers.common.compat.sdk import Context
+
+_COUNTS = ("intended", "accepted", "delivered", "failed", "silent")
+_HOURS_A_DAY = 24
+_MOST_HOURS = 10 * 366 * _HOURS_A_DAY
+
+
+class SmsDeliveryDailyOperator(BaseOperator):
+    """
+    Make ``sms_delivery_daily`` anew for a day or a range of days: what became of the messages, and how fast.
+
+    It reads what has landed and calls no vendor: collect first. Running it again gives the same rows, or
+    those that reports which came since have changed.
+
+    :param start: first day, an ISO date or a date (templated). If empty: every day whose figures can still
+        change, from as many days ago as ``silent_after_hours`` reach back, up to today.
+    :param end: last day, included (templated); ``start`` alone is that one day.
+    :param timezone: the zone whose days these are (templated).
+    :param silent_after_hours: a message without a final report counts as silent this many hours after it was
+        due; before that it counts as accepted only (templated).
+    :param store_conn_id: connection of the store.
+    """
+
+    template_fields: Sequence[str] = ("start", "end", "timezone", "silent_after_hours", "store_conn_id")
+    ui_color = "#e3f4f2"
+
+    def __init__(
+        self,
+        *,
+        start: date | str | None = None,
+        end: date | str | None = None,
+        timezone: str = "Asia/Shanghai",
+        silent_after_hours: float | str = 72,
+        store_conn_id: str = DEFAULT_STORE_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
+        # A downstream DAG can be scheduled on the table.
+        kwargs.setdefault("outlets", [daily_asset()])
+        super().__init__(**kwargs)
+        self.start = start
+        self.end = end
+        self.timezone = timezone
+        self.silent_after_hours = silent_after_hours
+        self.store_conn_id = store_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """
+        Refresh the table.
+
+        :return: ``{"days", "rows", "intended", "accepted", "delivered", "failed", "silent"}``: so many days
+            and rows, and the sums over them.
+        :raises AirflowFailException: listing what is wrong with the parameters.
+        :raises StoreUnavailable: nothing was changed.
+        """
+        from airflow_provider_sms.hooks.store import open_store
+        from airflow_provider_sms.store.frames import refresh_delivery_daily
+
+        with failing_for_good():
+            days = _checked(self.start, self.end, self.timezone, self.silent_after_hours, self.task_id)
+            daily = refresh_delivery_daily(
+                open_store(self.store_conn_id),
+                days.start,
+                days.end,
+                timezone=days.timezone.key,
+                silent_after_hours=days.silent_after_hours,
+            )
+        counts = {name: int(daily[name].sum()) for name in _COUNTS}
+        result = {"days": (days.end - days.start).days + 1, "rows": len(daily), **counts}
+        self.log.info(
+            "%s to %s: %s messages in %s rows; %s accepted, %s delivered, %s failed, %s silent",
+            days.start, days.end, *(f"{result[name]:,}" for name in ("intended", "rows", *_COUNTS[1:])),
+        )  # fmt: skip
+        _tell_asset(context, days, result)
+        return result
+
+
+class _Days(NamedTuple):
+    """What to refresh: whole days of a zone, both ends included."""
+
+    start: date
+    end: date
+    timezone: ZoneInfo
+    silent_after_hours: float
+
+
+def _checked(start: Any, end: Any, timezone: Any, silent_after_hours: Any, task_id: str) -> _Days:
+    """
+    Read the operator's parameters.
+
+    :raises PreflightError: listing what is wrong with them.
+    """
+    from airflow_provider_sms.errors import PreflightError
+
+    problems: list[str] = []
+    zone = _zone(timezone, problems)
+    hours = _hours(silent_after_hours, problems)
+    first = _day("start", start, zone, problems)
+    last = _day("end", end, zone, problems)
+    if last is not None and start in {None, ""}:
+        problems.append("end is given without start: give both, or none for all days that can still change")
+    if first is not None and last is not None and last < first:
+        problems.append(f"end is {last}, before start, which is {first}: turn them round")
+    if problems:
+        raise PreflightError(problems, f"task {task_id!r}")
+    if first is None:
+        today = datetime.now(zone).date()
+        # Whoever was texted late that day became silent in the course of the day after these hours.
+        return _Days(today - timedelta(days=math.ceil(hours / _HOURS_A_DAY) + 1), today, zone, hours)
+    return _Days(first, first if last is None else last, zone, hours)
+
+
+def _zone(name: Any, problems: list[str]) -> ZoneInfo:
+    from zoneinfo import ZoneInfo
+
+    try:
+        return ZoneInfo(str(name))
+    except (ValueError, OSError):
+        problems.append(f"timezone is {name!r}: give a name like Asia/Shanghai")
+    return ZoneInfo("UTC")
+
+
+def _hours(value: Any, problems: list[str]) -> float:
+    try:
+        hours = float(value)
+    except (TypeError, ValueError):
+        hours = math.nan
+    if 0 <= hours <= _MOST_HOURS:
+        return hours
+    problems.append(f"silent_after_hours is {value!r}: give a number of hours, 0 to {_MOST_HOURS:,}")
+    return 0.0
+
+
+def _day(name: str, value: Any, zone: ZoneInfo, problems: list[str]) -> date | None:
+    if value in {None, ""}:
+        return None
+    if isinstance(value, datetime):
+        return value.astimezone(zone).date() if value.tzinfo else value.date()
+    if isinstance(value, date):
+        return value
+    try:
+        return date.fromisoformat(str(value))
+    except ValueError:
+        problems.append(f"{name} is {value!r}: give a day like 2026-12-24")
+    return None
+
+
+def _tell_asset(context: Context | dict[str, Any], days: _Days, result: dict[str, int]) -> None:
+    """Put the days and the counts into the extra of the asset's event, for the DAGs it wakes."""
+    events = context.get("outlet_events") if context else None
+    asset = daily_asset()
+    if events is not None and any(
+        getattr(outlet, "uri", "") == asset.uri for outlet in context["task"].outlets
+    ):
+        events[asset].extra = {"start": str(days.start), "end": str(days.end), **result}
