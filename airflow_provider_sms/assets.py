@@ -10,21 +10,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from urllib.parse import SplitResult
 
-    from airflow.sdk import Asset
+    from airflow.sdk import Asset, AssetWatcher
 
 
-def queue_asset(conn_id: str, queue: str) -> Asset:
+def queue_asset(conn_id: str, queue: str, *, watchers: Sequence[AssetWatcher] = ()) -> Asset:
     """
     Give the asset of a queue's landed rows.
 
     :param conn_id: id of the account's connection.
     :param queue: ``"reports"`` or ``"replies"``.
+    :param watchers: with a :class:`~airflow_provider_sms.triggers.sms.SmsQueueEventTrigger` each, which
+        polls the queue and updates the asset when something has landed; without one it is updated by the
+        tasks that collect.
     """
     from airflow.providers.common.compat.sdk import Asset
 
-    return Asset(uri=f"sms://{conn_id}/{queue}")
+    return Asset(uri=f"sms://{conn_id}/{queue}", watchers=list(watchers))
 
 
 def daily_asset() -> Asset:

@@ -1,13 +1,14 @@
 """
-### Do what people answer, seconds after they answered
+### Do what people answer, within seconds.
 
 A customer who was asked to confirm an appointment answers `1`; one who wants no more messages answers `TD` or
-`退订`. The trigger of the asset's watcher polls the account's replies, and starts this DAG when some have landed,
+`退订`. The trigger of the asset's watcher polls the account's replies, and starts this DAG when some landed,
 whoever collected them: the watcher, another DAG, or the vendor's own push.
 
-**An event is a wake-up, not a parcel.** Several may start one run, and one may be told twice. So **handle** asks the
-tables which replies it has not handled yet, and writes each down together with what it did, in one transaction:
-each is handled once, and none is forgotten. The hourly schedule is for a wake-up that came while the DAG was paused.
+**An event is a wake-up, not a parcel.** Several may start one run, and one may be told twice. So **handle**
+asks the tables which replies it has not handled yet, and writes each down together with what it meant, in one
+transaction: each is handled once, and none is forgotten. The hourly schedule is for a wake-up that came while
+the DAG was paused.
 
 What is kept is in two tables of the user's own, made on first use in the database of `customers`:
 `appointment_replies`, one row per handled reply, and `sms_opt_outs`, whom not to text again.
@@ -115,8 +116,8 @@ def not_handled(customers: Connection, landed: list[tuple[str, int, str, str]]) 
     customers.execute(
         text("""
             CREATE TABLE IF NOT EXISTS appointment_replies (
-                page_id VARCHAR(64), seq INTEGER, mobile VARCHAR(32), meaning VARCHAR(16), handled_at VARCHAR(32),
-                PRIMARY KEY (page_id, seq)
+                page_id VARCHAR(64), seq INTEGER, mobile VARCHAR(32), meaning VARCHAR(16),
+                handled_at VARCHAR(32), PRIMARY KEY (page_id, seq)
             )
         """)
     )

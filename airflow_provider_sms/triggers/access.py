@@ -21,10 +21,15 @@ _FIELDS = ("conn_type", "host", "port", "schema", "login", "password", "extra")
 
 
 class Opened(NamedTuple):
-    """What stands behind the two connections."""
+    """
+    What stands behind the two connections.
+
+    :param owner: the name under which this process holds the queue's lease.
+    """
 
     gateway: Gateway
     store: Store
+    owner: str
 
 
 class Access:
@@ -92,9 +97,11 @@ class Access:
         from airflow_provider_sms.gateway import Gateway
         from airflow_provider_sms.hooks.sms import check_connection
         from airflow_provider_sms.hooks.store import open_connection
+        from airflow_provider_sms.submitting import owner_name
 
         opened = open_connection(store, self._store_conn_id)
-        return Opened(Gateway(*check_connection(account, self._sms_conn_id)), opened)
+        gateway = Gateway(*check_connection(account, self._sms_conn_id))
+        return Opened(gateway, opened, f"triggerer {owner_name()}")
 
 
 async def _connection(conn_id: str) -> Any:

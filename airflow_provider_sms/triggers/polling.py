@@ -103,13 +103,10 @@ class PolledQueue:
     """
 
     def __init__(self, polls: Polls, access: Any, sms_conn_id: str, queue: str) -> None:
-        from airflow_provider_sms.submitting import owner_name
-
         self._polls = polls
         self._access = access
         self._sms_conn_id = sms_conn_id
         self._queue = queue
-        self._owner = f"triggerer {owner_name()}"
         self._under_way: asyncio.Task[Outcome] | None = None
         self._more = False
         self._failures = 0
@@ -175,9 +172,7 @@ class PolledQueue:
         tags = metrics.Tags(opened.gateway.vendor.name, self._sms_conn_id, self._queue, core=True)
         metrics.queue_age(tags, due.age)
         try:
-            collected = await self._polls.work(
-                lambda: _collect(opened, self._queue, self._owner, interval, tags, log)
-            )
+            collected = await self._polls.work(lambda: _collect(opened, self._queue, interval, tags, log))
         except QueueBusy as busy:
             return Outcome(min(interval or _BUSY_SECONDS, _BUSY_SECONDS), holder=busy.owner)
         self._failures, self._error = 0, None
@@ -214,11 +209,13 @@ class _Quiet:
         self.error = log.error
 
 
-def _collect(opened: Opened, queue: str, owner: str, interval: float, tags: Any, log: Any) -> Collected:
+def _collect(opened: Opened, queue: str, interval: float, tags: Any, log: Any) -> Collected:
     from airflow_provider_sms import metrics
     from airflow_provider_sms.collecting import Collector, queue_named
 
-    collector = Collector(opened.gateway, opened.store, queue_named(queue), owner=owner, log=_Quiet(log))
+    collector = Collector(
+        opened.gateway, opened.store, queue_named(queue), owner=opened.owner, log=_Quiet(log)
+    )
     try:
         with metrics.of_collection(tags, collector):
             collected = collector.run(max_seconds=_POLL_SECONDS, patient=False, interval=interval)
