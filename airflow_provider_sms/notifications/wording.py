@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _ELLIPSIS = "…"
 #: Stands for a character that the vendor's charset lacks; every charset of the vendors has it.
 _BLANK_BOX = "□"
+_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _SIGNATURE = re.compile(r"【[^【】]{1,30}】\Z")
 
 
@@ -77,7 +78,7 @@ def _printable(content: str) -> str:
     # Exceptions bring colours of terminals and worse; a line break is fine.
     return "".join(
         character
-        for character in content.replace("\t", " ")
+        for character in _COLOUR.sub("", content).replace("\t", " ")
         if character == "\n" or unicodedata.category(character) not in {"Cc", "Cs"}
     )
 

@@ -1,0 +1,336 @@
+"""
+R11: push at a receiver that is killed again and again, with bad requests in between, and count.
+
+The receiver is the one that ``airflow sms push-receiver`` serves, in a process of its own, which gets a
+SIGKILL at random moments and is started anew on the same port. Half of what is sent are events, each told
+once or several times, by POST, with their fields in the body or in the query, GB bytes escaped or raw; the
+other half is what must not get in. As the vendor, a client never tries an event again that was not answered.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import multiprocessing
+import os
+import random
+import signal
+import socket
+import sqlite3
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import forkserver
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote_from_bytes
+
+TOKEN = "torture-token-0123456789abcdef"  # noqa: S105 - of a receiver that lives for a minute
+LOGIN = "torture"
+TEXT = "退订"
+_CLIENTS = 8
+_STORED = 200
+_OUR_FAULT = 500
+_PRELOADED = ("plugin.server", "plugin.app", "hooks.sms", "store.engine", "vendors.smsadmin")
+_HEAD = b"Host: receiver\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+
+
+@dataclass
+class Tally:
+    """What the clients saw, by the name of the event."""
+
+    acknowledged: set[str] = field(default_factory=set)
+    sent: set[str] = field(default_factory=set)
+    forbidden: set[str] = field(default_factory=set)
+    answers: Counter[str] = field(default_factory=Counter)
+    #: Answers of 500 and above to requests that were wrong in themselves.
+    blamed: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def note(self, name: str, status: int, *, good: bool) -> None:
+        """Take down one answer; status 0 is none."""
+        with self.lock:
+            self.answers[f"{'event' if good else 'bad'} {status}"] += 1
+            if good:
+                self.sent.add(name)
+                if status == _STORED:
+                    self.acknowledged.add(name)
+            else:
+                self.forbidden.add(name)
+                self.blamed += status >= _OUR_FAULT
+
+
+class Receiver:
+    """The receiver's process: started, killed, started."""
+
+    def __init__(self, home: Path) -> None:
+        self._log = (home / "receiver.log").open("wb")
+        self._context = multiprocessing.get_context("forkserver")
+        # What takes seconds to import is imported once; each start is a fork of that.
+        preloaded = [f"airflow_provider_sms.{name}" for name in _PRELOADED]
+        self._context.set_forkserver_preload([*preloaded, "uvicorn"])
+        self._started_quietly()
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port: int = free.getsockname()[1]
+        self.kills = 0
+        self._process: Any = None
+
+    def _started_quietly(self) -> None:
+        kept = os.dup(2), os.dup(1)
+        sys.stderr.flush()
+        sys.stdout.flush()
+        try:
+            os.dup2(self._log.fileno(), 2)
+            os.dup2(self._log.fileno(), 1)
+            forkserver.ensure_running()
+        finally:
+            os.dup2(kept[0], 2)
+            os.dup2(kept[1], 1)
+
+    def start(self) -> None:
+        """Start, and wait until it listens."""
+        from airflow_provider_sms.plugin.server import serve
+
+        self._process = self._context.Process(target=serve, args=("127.0.0.1", self.port), daemon=True)
+        self._process.start()
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+                return
+            time.sleep(0.01)
+        raise RuntimeError("the receiver does not come up: see receiver.log")
+
+    def kill(self) -> None:
+        """Kill it as the kernel does when memory runs out."""
+        os.kill(self._process.pid, signal.SIGKILL)
+        self._process.join()
+        self.kills += 1
+
+    def stop(self) -> None:
+        """Stop it in peace."""
+        self._process.terminate()
+        self._process.join(30)
+
+
+class Client:
+    """
+    One vendor's sender, and one stranger.
+
+    :param port: where the receiver is.
+    :param tally: what was seen.
+    :param seed: of this client's choices.
+    """
+
+    def __init__(self, port: int, tally: Tally, seed: int) -> None:
+        self._port = port
+        self._tally = tally
+        self._random = random.Random(seed)  # noqa: S311 - a test that can be repeated
+
+    def push(self, number: int) -> None:
+        """Push one event, and something bad."""
+        name = f"e{number:07d}"
+        fields = self._fields(name, report=number % 2 == 0)
+        for _ in range(self._random.choice((1, 1, 1, 2, 3))):
+            in_query = self._random.choice((True, False, False))
+            query, body = (b"&" + fields, b"") if in_query else (b"", fields)
+            self._ask(name, b"POST", query, body, good=True)
+        bad = self._random.choice(
+            (self._wrong_token, self._no_token, self._wrong_method, self._wrong_account, self._large,
+             self._many_fields, self._garbage, self._slow)
+        )  # fmt: skip
+        bad(f"x{number:07d}")
+
+    def _fields(self, name: str, *, report: bool = False, account: str = LOGIN) -> bytes:
+        raw = TEXT.encode("gbk") if self._random.choice((True, False)) else _quoted(TEXT)
+        mobile = f"138{int(name[1:]):08d}"
+        head = f"SmsName={account}&Mobile={mobile}&LinkId={name}&".encode()
+        if report:
+            return b"Class=rpt&" + head + b"Report=DELIVRD&ReportTime=2025-01-31%2016:30:00"
+        return b"Class=mo&" + head + b"Message=" + raw + b"&RevertTime=2025-01-31+16:30:00"
+
+    def _ask(
+        self, name: str, method: bytes, query: bytes, body: bytes, *, good: bool = False, token: str = TOKEN
+    ) -> None:
+        target = b"/sms/push/sms_torture?token=" + token.encode() + _escaped(query)
+        length = b"Content-Length: %d\r\n" % len(body)
+        request = method + b" " + target + b" HTTP/1.1\r\n" + _HEAD + length + b"\r\n" + body
+        self._tally.note(name, self._status(request), good=good)
+
+    def _status(self, request: bytes) -> int:
+        try:
+            with socket.create_connection(("127.0.0.1", self._port), timeout=30) as connection:
+                connection.sendall(request)
+                answer = connection.recv(64)
+                return int(answer.split(b" ", 2)[1]) if answer.startswith(b"HTTP/1.1 ") else 0
+        except OSError:
+            return 0
+
+    def _wrong_token(self, name: str) -> None:
+        self._ask(name, b"POST", b"", self._fields(name), token=TOKEN[:-1] + "0")
+
+    def _no_token(self, name: str) -> None:
+        self._ask(name, b"POST", b"", self._fields(name), token="")
+
+    def _wrong_method(self, name: str) -> None:
+        method = self._random.choice((b"GET", b"PUT", b"DELETE", b"OPTIONS"))
+        self._ask(name, method, b"&" + self._fields(name), b"")
+
+    def _wrong_account(self, name: str) -> None:
+        self._ask(name, b"POST", b"", self._fields(name, account="somebody"))
+
+    def _large(self, name: str) -> None:
+        self._ask(name, b"POST", b"", self._fields(name) + b"&pad=" + b"x" * 1_000_000)
+
+    def _many_fields(self, name: str) -> None:
+        self._ask(name, b"POST", b"", self._fields(name) + b"&a=1" * 2000)
+
+    def _slow(self, name: str) -> None:
+        # It breaks off in the middle of its body; waiting for the time-out each time would take hours.
+        head = b"POST /sms/push/sms_torture?token=" + TOKEN.encode() + b" HTTP/1.1\r\n" + _HEAD
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 30) as slow:
+            slow.sendall(head + b"Content-Length: 5000\r\n\r\n" + self._fields(name))
+            time.sleep(0.02)
+        self._tally.note(name, 0, good=False)
+
+    def _garbage(self, name: str) -> None:
+        # With the right token it is kept, in quarantine; it is no row and no server error.
+        del name
+        self._ask("garbage", b"POST", b"", self._random.randbytes(self._random.randrange(300)))
+
+
+def _quoted(text: str) -> bytes:
+    return quote_from_bytes(text.encode("gbk"), safe="").encode()
+
+
+def _escaped(query: bytes) -> bytes:
+    """Escape what cannot stand in a request line."""
+    return quote_from_bytes(query, safe="&=%+:").encode()
+
+
+def run(requests: int, kills: int, seed: int, home: Path) -> tuple[Tally, Receiver, float]:
+    """
+    Push so many events, among so many kills.
+
+    :return: what the clients saw, the stopped receiver, and the seconds that it took.
+    """
+    receiver = Receiver(home)
+    receiver.start()
+    tally = Tally()
+    chance = random.Random(seed)  # noqa: S311
+    done = 0
+    started = time.monotonic()
+    clients = [Client(receiver.port, tally, seed + each) for each in range(_CLIENTS)]
+    share = max(1, requests // (kills + 1))
+    with ThreadPoolExecutor(_CLIENTS) as pool:
+        while done < requests:
+            part = range(done, min(requests, done + share))
+            work = [pool.submit(clients[number % _CLIENTS].push, number) for number in part]
+            done = part.stop
+            if receiver.kills < kills:
+                # Somewhere within this share, while the other clients are in the middle of something.
+                after = chance.random() * len(work)
+                while sum(each.done() for each in work) < after:
+                    time.sleep(0.001)
+                receiver.kill()
+                receiver.start()
+            for each in work:
+                each.result()
+    seconds = time.monotonic() - started
+    receiver.stop()
+    return tally, receiver, seconds
+
+
+def figures(tally: Tally, database: Path, log: Path) -> dict[str, int]:
+    """Compare what was acknowledged with what is there."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        names = (
+            "SELECT vendor_message_id FROM sms_replies UNION ALL SELECT vendor_message_id FROM sms_reports"
+        )
+        rows = Counter(name for (name,) in connection.execute(names))
+        spoilt = connection.execute(
+            "SELECT count(*) FROM sms_replies WHERE content <> ?", (TEXT,)
+        ).fetchone()[0]
+        bodies = b"\n".join(body or b"" for (body,) in connection.execute("SELECT body FROM sms_pages"))
+        left = connection.execute("SELECT count(*) FROM sms_pages WHERE state = 'read'").fetchone()[0]
+    told = log.read_bytes()
+    return {
+        "acknowledged and lost": len(tally.acknowledged - set(rows)),
+        "events with more than one row": sum(count > 1 for count in rows.values()),
+        "unauthorised stored": sum(f"LinkId={name}&".encode() in bodies for name in tally.forbidden),
+        "5xx by bad input": tally.blamed,
+        "texts that are not 退订": spoilt,
+        "stored and not landed": left,
+        "rows of nothing that was sent": len(set(rows) - tally.sent),
+        "tokens or texts in the log": told.count(TOKEN.encode()) + told.count(TEXT.encode()),
+    }
+
+
+def prepare(home: Path) -> None:
+    """Make an Airflow of our own; before anything imports the other one."""
+    for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
+        del os.environ[name]
+    connection = {
+        "conn_type": "sms_smsadmin",
+        "host": "127.0.0.1",
+        "port": 9,
+        "login": LOGIN,
+        "password": "never-used",
+        "extra": {"push_token": TOKEN},
+    }
+    os.environ |= {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW_CONN_SMS_TORTURE": json.dumps(connection),
+        "AIRFLOW__SMS__PUSH_CONNECTIONS": "sms_torture",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+    }
+
+
+def mend() -> None:
+    """Land what the last kill left, as the next process of the receiver does with its first push."""
+    import logging
+
+    from airflow_provider_sms.plugin.accounts import Doors
+    from airflow_provider_sms.plugin.sparing import SparingLog
+
+    door = Doors(SparingLog(logging.getLogger("torture"))).door("sms_torture")
+    assert door is not None
+    door.receiver.mend()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run it and print a row: name, figures, targets. The exit status says whether all are met."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=4_000, help="events (4,000: 10,000 requests)")
+    parser.add_argument("--kills", type=int, default=500, help="SIGKILLs (500)")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="sms-torture-", ignore_cleanup_errors=True) as folder:
+        home = Path(folder)
+        prepare(home)
+        tally, receiver, seconds = run(options.requests, options.kills, options.seed, home)
+        mend()
+        found = figures(tally, home / "sms" / "sms.db", home / "receiver.log")
+        if any(found.values()):
+            sys.stderr.write((home / "receiver.log").read_text(errors="replace")[-5000:])
+    asked = sum(tally.answers.values())
+    print(
+        f"R11 push | {asked:,} requests of {len(tally.sent):,} events, "
+        f"{len(tally.acknowledged):,} acknowledged, "
+        f"{receiver.kills} kills, {seconds:.0f} s: "
+        + ", ".join(f"{name} {figure}" for name, figure in found.items())
+        + " | all 0"
+    )
+    print("    " + ", ".join(f"{answer}: {count:,}" for answer, count in sorted(tally.answers.items())))
+    return 1 if any(found.values()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
