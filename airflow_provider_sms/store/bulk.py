@@ -93,7 +93,7 @@ def _execute_many(
 def _for_driver(connection: Connection, column: Column[Any], values: Any, count: int) -> Iterable[Any]:
     convert = None
     if isinstance(column.type, UtcDateTime):
-        convert = column.type.bind_processor(connection.dialect)
+        convert = column.type.dialect_impl(connection.dialect).bind_processor(connection.dialect)
     return _spread(values, count, _remembered(convert) if convert else None)
 
 

@@ -150,8 +150,12 @@ def _prepared(address: URL, arguments: dict[str, Any]) -> Engine:
         reason = f"its folder: {error.strerror}"
     else:
         _engines.add(engine)
-        with mapped_errors():
-            bring_up(engine)
+        try:
+            with mapped_errors():
+                bring_up(engine)
+        except BaseException:
+            engine.dispose()
+            raise
         return engine
     raise StoreUnavailable(unavailable(reason))
 

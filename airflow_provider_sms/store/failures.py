@@ -57,7 +57,12 @@ def mapped_errors() -> Iterator[None]:
         reason = describe(error)
     else:
         return
-    raise StoreUnavailable(unavailable(reason))
+    failure = StoreUnavailable(unavailable(reason))
+    try:
+        raise failure
+    finally:
+        # Python notes what was being handled in the caller's block; "from None" would only hide it.
+        failure.__context__ = None
 
 
 def unavailable(reason: str) -> str:
