@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 # Importing Airflow writes its configuration file; it shall not be the reader's.
 os.environ["AIRFLOW_HOME"] = str(HERE / "_build" / "airflow")
+logging.disable(logging.INFO)
 
 from airflow_provider_sms import __version__  # noqa: E402 - after AIRFLOW_HOME
 

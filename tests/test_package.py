@@ -46,6 +46,7 @@ PUBLIC = {
     ),
     "triggers.sms.SmsQueueTrigger": "sms_conn_id queue poll_interval store_conn_id",
     "triggers.sms.SmsQueueEventTrigger": "sms_conn_id queue poll_interval store_conn_id",
+    "notifications.sms.SmsNotifier": "sms_conn_id to content",
     "sandbox.Sandbox": "port host settings",
     "sandbox.Fault": "kind operation vendor after times",
 }
