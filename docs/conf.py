@@ -20,7 +20,7 @@ author = "the authors of airflow-provider-sms"
 copyright = f"2026, {author}"  # noqa: A001 - Sphinx's own name
 version = release = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "vendor_pages", "reference_pages", "operations_pages"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "vendor_pages", "reference_pages", "command_pages"]
 exclude_patterns = ["_build", "_generated/*.md", "vendor_notes"]
 html_theme = "furo"
 html_title = f"{project} {release}"

@@ -53,7 +53,7 @@ def test_readme_shows_the_features_that_the_vendors_declare():
 @pytest.mark.usefixtures("generators")
 def test_every_column_and_option_is_explained():
     """The generator raises when a column has no meaning, or a meaning no column."""
-    from operations_pages import options
+    from command_pages import options
     from reference_pages import error_table, tables
 
     assert "sms_message_status" in tables()
