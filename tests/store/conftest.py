@@ -1,0 +1,230 @@
+"""
+Stores to test with: SQLite always, PostgreSQL and MySQL where a server answers.
+
+``SMS_TEST_POSTGRES`` and ``SMS_TEST_MYSQL`` say where (SQLAlchemy addresses). Everything happens in a
+schema or database that is made here and dropped at the end.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, exc, make_url
+
+from airflow_provider_sms.records import DeliveryStatus, Reply, Report
+from airflow_provider_sms.store import schema
+from airflow_provider_sms.store.engine import Store
+from airflow_provider_sms.store.journal import Journal
+from airflow_provider_sms.store.landing import Landing
+from airflow_provider_sms.store.ledger import Ledger
+from airflow_provider_sms.store.plans import PlannedBatch, PlannedSend
+
+ADDRESSES = {
+    "postgresql": os.environ.get("SMS_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/test"),
+    "mysql": os.environ.get("SMS_TEST_MYSQL", "mysql+pymysql://root@127.0.0.1:3306/test"),
+}
+NOON = datetime(2025, 3, 1, 4, 0, tzinfo=UTC)
+
+
+@cache
+def _why_not(dialect: str) -> str:
+    """Say why a server cannot be used, ``""`` if it can."""
+    url = make_url(ADDRESSES[dialect])
+    engine = create_engine(url, connect_args={"connect_timeout": 3})
+    try:
+        engine.connect().close()
+    except (exc.DBAPIError, ImportError) as error:
+        kind = type(error).__name__
+        return f"no {dialect} at {url.host}:{url.port} ({kind}): set SMS_TEST_POSTGRES / SMS_TEST_MYSQL"
+    finally:
+        engine.dispose()
+    return ""
+
+
+def _run(dialect: str, statement: str) -> None:
+    engine = create_engine(ADDRESSES[dialect], isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+class Place:
+    """An empty place for a store: a file, a schema, or a database."""
+
+    def __init__(self, dialect: str, folder) -> None:
+        if dialect in ADDRESSES and (reason := _why_not(dialect)):
+            pytest.skip(reason)
+        self.dialect = dialect
+        self.name = f"sms_test_{secrets.token_hex(6)}"
+        if dialect == "sqlite":
+            self.url = make_url(f"sqlite:///{folder / 'sms.db'}")
+        elif dialect == "postgresql":
+            _run(dialect, f"CREATE SCHEMA {self.name}")
+            self.url = make_url(ADDRESSES[dialect]).update_query_dict(
+                {"options": f"-csearch_path={self.name}"}
+            )
+        else:
+            _run(dialect, f"CREATE DATABASE {self.name}")
+            self.url = make_url(ADDRESSES[dialect]).set(database=self.name)
+
+    @property
+    def address(self) -> str:
+        """Where it is, password and all."""
+        return self.url.render_as_string(hide_password=False)
+
+    def drop(self) -> None:
+        """Remove it from its server."""
+        if self.dialect == "postgresql":
+            _run(self.dialect, f"DROP SCHEMA {self.name} CASCADE")
+        elif self.dialect == "mysql":
+            _run(self.dialect, f"DROP DATABASE {self.name}")
+
+
+@pytest.fixture(scope="session")
+def shared_stores(tmp_path_factory):
+    """Open one store per server for the whole session; making tables takes longer than most tests."""
+    opened = {}
+
+    def get(dialect: str) -> Store:
+        if dialect not in opened:
+            folder = tmp_path_factory.mktemp(dialect)
+            place = Place(dialect, folder)
+            opened[dialect] = (place, Store.open(place.url, spool_dir=folder / "spool"))
+        return opened[dialect][1]
+
+    yield get
+    for place, store in opened.values():
+        store.close()
+        place.drop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mysql"])
+def store(request, shared_stores):
+    """Give an empty store of each kind."""
+    store = shared_stores(request.param)
+    with store.begin() as connection:
+        for table in schema.metadata.sorted_tables:
+            if table is not schema.meta:
+                connection.execute(table.delete())
+    for file in store.spool_dir.glob("*"):
+        file.unlink()
+    return store
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mysql"])
+def place(request, tmp_path):
+    """Give a place without any tables."""
+    place = Place(request.param, tmp_path)
+    yield place
+    place.drop()
+
+
+@pytest.fixture
+def ledger(store):
+    return Ledger(store)
+
+
+@pytest.fixture
+def plan(ledger):
+    """Plan a send of some batches: ``plan("key", [["138..."], ["139...", "137..."]])``."""
+
+    def make(send_key="key", batches=(("13800000001", "13800000002"),), **fields: Any):
+        send = {"conn_id": "sms_main", "vendor": "wavecom", "fingerprint": "f" * 64} | {
+            name: fields.pop(name) for name in ("conn_id", "vendor", "fingerprint") if name in fields
+        }
+        fields = {"content": "您好【公司】"} | fields
+        return ledger.plan(
+            PlannedSend(send_key=send_key, **send),
+            [
+                PlannedBatch(batch_no=number, reference=f"planned{number}", mobiles=tuple(mobiles), **fields)
+                for number, mobiles in enumerate(batches, 1)
+            ],
+        )
+
+    return make
+
+
+@pytest.fixture
+def submitted(ledger, plan):
+    """Plan a send, claim all of it and settle it as told: ``submitted("key", batches, "accepted")``."""
+
+    def make(send_key, batches, state, ids=(), **fields: Any):
+        assert plan(send_key, batches, **fields)
+        for number in range(1, len(batches) + 1):
+            assert ledger.claim(send_key, number, "worker", 60, f"{send_key}ref{number}")
+            settled = {"owner": "worker", "message_ids": ids}
+            assert ledger.settle(send_key, number, state, **settled)
+
+    return make
+
+
+def report(number, vendor_id, status=DeliveryStatus.DELIVERED, at=NOON, **fields: Any):
+    values = {"vendor_status": "DELIVRD", "error_code": "", "extno": ""} | fields
+    return Report(vendor_message_id=vendor_id, mobile=number, status=status, occurred_at=at, **values)
+
+
+def reply(number, content, at=NOON, vendor_id=""):
+    return Reply(vendor_message_id=vendor_id, mobile=number, content=content, extno="", occurred_at=at)
+
+
+@pytest.fixture
+def make_report():
+    """Make a report: ``make_report("138...", "id", at=...)``."""
+    return report
+
+
+@pytest.fixture
+def make_reply():
+    """Make a reply: ``make_reply("138...", "好")``."""
+    return reply
+
+
+@pytest.fixture
+def land(store):
+    """Read and land a page of records; gives its id."""
+
+    def run(records, queue="reports", conn_id="sms_main", vendor="wavecom", **options: Any):
+        journal = Journal(store)
+        page_id = journal.begin(conn_id, vendor, queue, "reader")
+        journal.keep(page_id, b"raw")
+        Landing(store).land(page_id, conn_id, vendor, queue, records, **options)
+        return page_id
+
+    return run
+
+
+@pytest.fixture
+def ask(store):
+    """Ask in plain SQL, as an analyst does: a list of tuples."""
+
+    def run(sql):
+        with store.reading() as connection:
+            return [tuple(row) for row in connection.exec_driver_sql(sql)]
+
+    return run
+
+
+@pytest.fixture
+def run_many():
+    """Run a script in several processes at once; gives what each printed."""
+
+    def run(script, *arguments: Any, processes=4):
+        command = [sys.executable, "-c", script, *map(str, arguments)]
+        running = [
+            subprocess.Popen(  # noqa: S603 - our own script
+                command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+            for _ in range(processes)
+        ]
+        outcomes = [(*process.communicate(timeout=60), process.returncode) for process in running]
+        assert all(code == 0 for *_, code in outcomes), outcomes
+        return [out.strip() for out, *_ in outcomes]
+
+    return run

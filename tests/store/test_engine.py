@@ -1,0 +1,194 @@
+"""Opening a store: one engine per process, tables made once, failures told without values."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+import traceback
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import inspect, text
+
+from airflow_provider_sms.errors import PreflightError, StoreUnavailable
+from airflow_provider_sms.store import migrations, schema
+from airflow_provider_sms.store.engine import Store
+from airflow_provider_sms.store.migrations import Step, bring_up
+
+CANARY = "13812345678"
+
+FORK = """
+import os, sys
+from pathlib import Path
+from airflow_provider_sms.store.engine import Store
+store = Store.open(sys.argv[1], spool_dir=Path(sys.argv[2]))
+before = store.engine.pool
+child = os.fork()
+if child == 0:
+    again = Store.open(sys.argv[1], spool_dir=Path(sys.argv[2]))
+    ok = store.engine.pool is not before and again.now() and store.now()
+    store.prove_writable()
+    os._exit(0 if ok else 1)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+store.prove_writable()
+assert store.engine.pool is before
+print("ok")
+"""
+
+
+def test_a_forked_child_leaves_its_parents_connections_alone(place, tmp_path, run_many):
+    """Both go on working: the child with new connections, the parent with its own."""
+    assert run_many(FORK, place.address, tmp_path / "spool", processes=1) == ["ok"]
+
+
+def test_the_same_address_is_opened_once(place, tmp_path):
+    first = Store.open(place.url, spool_dir=tmp_path / "spool")
+    assert Store.open(place.address, spool_dir=tmp_path / "spool") is first
+    first.close()
+    second = Store.open(place.url, spool_dir=tmp_path / "spool")
+    assert second is not first
+    second.close()
+
+
+def test_a_sqlite_store_is_its_owners_alone(tmp_path):
+    """The folder is made; neither the file nor its journal can be read by others."""
+    store = Store.open(f"sqlite:///{tmp_path}/deep/down/sms.db", spool_dir=tmp_path)
+    store.prove_writable()
+    folder = tmp_path / "deep" / "down"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
+    store.close()
+
+
+def test_a_sqlite_store_survives_a_power_cut(tmp_path):
+    """WAL with synchronous=FULL: what was committed is on disk."""
+    store = Store.open(f"sqlite:///{tmp_path}/sms.db", spool_dir=tmp_path)
+    with store.reading() as connection:
+        pragmas = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+    assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30000}
+    store.close()
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "oracle://host/db", "no address"])
+def test_what_cannot_be_a_store_is_refused(url, tmp_path):
+    with pytest.raises(PreflightError, match="SMS store"):
+        Store.open(url, spool_dir=tmp_path)
+
+
+def test_a_server_that_is_away_is_told_without_its_address(tmp_path):
+    url = "postgresql+psycopg://somebody:canary-password@127.0.0.1:1/secretdb"
+    with pytest.raises(StoreUnavailable) as caught:
+        Store.open(url, spool_dir=tmp_path)
+    told = "".join(traceback.format_exception(caught.value))
+    assert not any(word in told.replace(__file__, "") for word in ("canary-password@", "secretdb?", "port 1"))
+    assert "canary-password" not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+def test_a_refused_statement_tells_no_values(store):
+    """Drivers quote values and parameters in their errors; ours have neither, nor a context that has."""
+    row = {"page_id": CANARY, "seq": 1}
+    with pytest.raises(StoreUnavailable) as caught, store.begin() as connection:
+        connection.execute(text("INSERT INTO sms_reports (page_id, seq) VALUES (:page_id, :seq)"), row)
+    assert CANARY not in "".join(traceback.format_exception(caught.value))
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+def test_an_error_in_the_block_rolls_back(store):
+    def write_and_fail():
+        with store.begin() as connection:
+            connection.execute(schema.leases.insert(), {"conn_id": "c", "queue": "q"})
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_and_fail()
+    with store.reading() as connection:
+        assert connection.execute(schema.leases.select()).all() == []
+
+
+def test_proving_finds_a_read_only_store(tmp_path):
+    """A store that cannot be written is found before anything is read from a vendor."""
+    path = tmp_path / "sms.db"
+    Store.open(f"sqlite:///{path}", spool_dir=tmp_path).close()
+    store = Store.open(f"sqlite:///file:{path}?mode=ro&uri=true", spool_dir=tmp_path)
+    with pytest.raises(StoreUnavailable, match="readonly"):
+        store.prove_writable()
+    store.close()
+
+
+def test_proving_finds_a_full_store(tmp_path):
+    store = Store.open(f"sqlite:///{tmp_path}/sms.db", spool_dir=tmp_path)
+    rows = [{"name": f"x{number}", "value": "y" * 250} for number in range(500)]
+    with store.engine.connect() as connection:
+        # The least that SQLite takes is what it has; it holds for this connection, which is pooled.
+        connection.exec_driver_sql("PRAGMA max_page_count = 1")
+    with pytest.raises(StoreUnavailable, match="full"), store.begin() as connection:
+        connection.execute(schema.meta.insert(), rows)
+    store.close()
+
+
+def test_the_clock_is_the_servers_and_utc(store):
+    moment = store.now()
+    assert moment.utcoffset() == timedelta(0)
+    assert abs(datetime.now(UTC) - moment) < timedelta(minutes=5)
+
+
+def test_a_store_of_a_newer_package_is_refused(place, tmp_path):
+    """Its tables may mean something else; nothing is touched."""
+    store = Store.open(place.url, spool_dir=tmp_path)
+    with store.begin() as connection:
+        connection.execute(
+            schema.meta.update().where(schema.meta.c.name == migrations.VERSION), {"value": "99"}
+        )
+    store.close()
+    with pytest.raises(StoreUnavailable, match=r"version 99.*upgrade airflow-provider-sms"):
+        Store.open(place.url, spool_dir=tmp_path)
+
+
+def test_migrations_run_in_order_and_once(place, tmp_path):
+    store = Store.open(place.url, spool_dir=tmp_path)
+    ran = []
+    steps = [Step(number, lambda _, number=number: ran.append(number)) for number in (2, 3)]
+    bring_up(store.engine, steps[:1])
+    bring_up(store.engine, steps)
+    bring_up(store.engine, steps)
+    assert ran == [2, 3]
+    with store.reading() as connection:
+        assert migrations._version(connection) == 3
+    store.close()
+
+
+def test_a_creation_that_was_cut_off_is_taken_up_again(place, tmp_path):
+    """MySQL commits each CREATE on its own; what is missing is made the next time."""
+    store = Store.open(place.url, spool_dir=tmp_path)
+    with store.begin() as connection:
+        connection.exec_driver_sql("DROP VIEW sms_message_status")
+        schema.replies.drop(connection)
+        connection.execute(schema.meta.delete().where(schema.meta.c.name == migrations.VERSION))
+    store.close()
+    store = Store.open(place.url, spool_dir=tmp_path)
+    with store.reading() as connection:
+        assert inspect(connection).has_table("sms_replies")
+        assert connection.exec_driver_sql("SELECT count(*) FROM sms_message_status").scalar() == 0
+    store.prove_writable()
+    store.close()
+
+
+def test_a_writer_waits_for_the_other_instead_of_failing(tmp_path):
+    """A transaction that reads before it writes holds SQLite's lock from its start."""
+    store = Store.open(f"sqlite:///{tmp_path}/sms.db", spool_dir=tmp_path)
+    other = sqlite3.connect(tmp_path / "sms.db", timeout=0)
+    with store.begin() as connection:
+        connection.exec_driver_sql("SELECT 1 FROM sms_meta")
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+    with store.reading() as connection:
+        connection.exec_driver_sql("SELECT 1 FROM sms_meta")
+        other.execute("BEGIN IMMEDIATE")
+        other.rollback()
+    other.close()
+    store.close()

@@ -1,0 +1,148 @@
+"""An unknown batch is settled by reports, and only by reports that nothing else explains."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from airflow_provider_sms.records import BatchState
+
+UNKNOWN, ACCEPTED = BatchState.UNKNOWN, BatchState.ACCEPTED
+NUMBER = "13800000001"
+
+
+def state(ledger, send_key="key"):
+    [batch] = ledger.batches(send_key)
+    return batch.state
+
+
+def after(ledger, **passed: Any):
+    return ledger.batches("key")[0].submitted_at + timedelta(**passed)
+
+
+def test_our_reference_proves_it(submitted, ledger, land, make_report):
+    """Smsadmin gives our linkid back; nothing more is needed."""
+    submitted("key", [[NUMBER]], UNKNOWN, vendor="smsadmin")
+    land([make_report(NUMBER, "keyref1")], vendor="smsadmin")
+    assert ledger.settle_by_reports(by_number=False) == [("key", 1)]
+    [batch] = ledger.batches("key")
+    assert (batch.state, batch.settled_by) == (ACCEPTED, "report")
+    assert ledger.settle_by_reports(by_number=False) == []
+
+
+def test_an_earlier_attempts_reference_proves_it_too(submitted, ledger, land, make_report):
+    submitted("key", [[NUMBER]], UNKNOWN, vendor="smsadmin")
+    ledger.claim("key", 1, "second", -1, "secondref", resend=True)
+    ledger.expire("key")
+    land([make_report(NUMBER, "keyref1")], vendor="smsadmin")
+    assert ledger.settle_by_reports("key", by_number=False) == [("key", 1)]
+
+
+def test_a_reference_on_a_strangers_number_proves_nothing(submitted, ledger, land, make_report):
+    submitted("key", [[NUMBER]], UNKNOWN, vendor="smsadmin")
+    land([make_report("13999999999", "keyref1")], vendor="smsadmin")
+    land([make_report(NUMBER, "keyref1")], vendor="wavecom")
+    assert ledger.settle_by_reports(by_number=False) == []
+
+
+def test_a_number_in_time_with_an_unknown_id_proves_it(submitted, ledger, land, make_report, ask):
+    """And from then on its reports join by that id."""
+    submitted("key", [[NUMBER, "13800000002"]], UNKNOWN)
+    land([make_report(NUMBER, "5001", at=after(ledger, minutes=3))])
+    assert ledger.settle_by_reports(by_number=False) == []
+    assert ledger.settle_by_reports() == [("key", 1)]
+    land([make_report("13800000002", "5001", at=after(ledger, minutes=4))])
+    assert ask("SELECT delivery FROM sms_message_status ORDER BY mobile") == [("delivered",)] * 2
+
+
+@pytest.mark.parametrize(
+    ("passed", "proves"),
+    [
+        ({"hours": -1}, False),
+        ({"seconds": -2}, False),
+        ({"seconds": 0}, True),
+        ({"hours": 71, "minutes": 59}, True),
+        ({"hours": 72, "minutes": 1}, False),
+    ],
+)
+def test_the_window_is_72_hours_from_the_submit(submitted, ledger, land, make_report, passed, proves):
+    submitted("key", [[NUMBER]], UNKNOWN)
+    # Vendors cut their times to whole seconds.
+    land([make_report(NUMBER, "5001", at=after(ledger, **passed).replace(microsecond=0))])
+    assert bool(ledger.settle_by_reports()) is proves
+
+
+def test_a_scheduled_sends_window_ends_72_hours_after_its_time(submitted, ledger, land, make_report, store):
+    submitted("key", [[NUMBER]], UNKNOWN, send_at=store.now() + timedelta(hours=48))
+    land([make_report(NUMBER, "5001", at=after(ledger, hours=100))])
+    assert ledger.settle_by_reports() == [("key", 1)]
+
+
+def test_a_report_of_a_known_batch_proves_nothing(submitted, ledger, land, make_report):
+    submitted("other", [[NUMBER]], ACCEPTED, ids=["5001"])
+    submitted("key", [[NUMBER]], UNKNOWN)
+    land([make_report(NUMBER, "5001", at=after(ledger, minutes=1))])
+    assert ledger.settle_by_reports() == []
+
+
+def test_two_batches_that_may_have_caused_it_stay_unknown(submitted, ledger, land, make_report):
+    submitted("key", [[NUMBER]], UNKNOWN)
+    submitted("other", [[NUMBER, "13800000002"]], UNKNOWN)
+    land([make_report(NUMBER, "5001", at=after(ledger, minutes=1))])
+    assert ledger.settle_by_reports() == []
+    assert {state(ledger), state(ledger, "other")} == {UNKNOWN}
+
+
+def test_a_number_that_only_one_of_them_has_decides(submitted, ledger, land, make_report):
+    """The other batch's number settles it, and then the shared number's report says nothing new."""
+    submitted("key", [[NUMBER]], UNKNOWN)
+    submitted("other", [[NUMBER, "13800000002"]], UNKNOWN)
+    land([make_report("13800000002", "5001", at=after(ledger, minutes=1))])
+    assert ledger.settle_by_reports() == [("other", 1)]
+    land([make_report(NUMBER, "5001", at=after(ledger, minutes=1))])
+    assert ledger.settle_by_reports() == []
+    assert state(ledger) == UNKNOWN
+
+
+def test_a_batch_that_is_still_being_submitted_is_a_rival(submitted, plan, ledger, land, make_report):
+    submitted("key", [[NUMBER]], UNKNOWN)
+    plan("other", [[NUMBER]])
+    ledger.claim("other", 1, "worker", 60, "otherref")
+    land([make_report(NUMBER, "5001", at=after(ledger, minutes=1))])
+    assert ledger.settle_by_reports() == []
+
+
+def test_an_accepted_batch_without_any_id_is_a_rival(submitted, ledger, land, make_report):
+    """The vendor told no id, so the report may as well be its."""
+    submitted("other", [[NUMBER]], ACCEPTED)
+    submitted("key", [[NUMBER]], UNKNOWN)
+    land([make_report(NUMBER, "5001", at=after(ledger, minutes=1))])
+    assert ledger.settle_by_reports() == []
+
+
+def test_only_what_was_asked_for_is_settled(submitted, ledger, land, make_report):
+    """By send, by connection, and by the page that has just landed."""
+    submitted("key", [[NUMBER]], UNKNOWN)
+    submitted("far", [["13800000009"]], UNKNOWN, conn_id="other")
+    at = after(ledger, minutes=1)
+    page_id = land([make_report(NUMBER, "5001", at=at)])
+    land([make_report("13800000009", "6001", at=at)], conn_id="other")
+    assert ledger.settle_by_reports("far", conn_id="sms_main") == []
+    assert ledger.settle_by_reports(page_id="another page") == []
+    assert ledger.settle_by_reports(conn_id="sms_main", page_id=page_id) == [("key", 1)]
+    assert ledger.settle_by_reports("far") == [("far", 1)]
+
+
+def test_reports_of_another_connection_prove_nothing(submitted, ledger, land, make_report):
+    submitted("key", [[NUMBER]], UNKNOWN)
+    land([make_report(NUMBER, "5001", at=after(ledger, minutes=1))], conn_id="other")
+    assert ledger.settle_by_reports() == []
+
+
+def test_nothing_but_unknown_is_settled(submitted, ledger, land, make_report):
+    submitted("key", [[NUMBER]], BatchState.REJECTED)
+    land([make_report(NUMBER, "5001", at=after(ledger, minutes=1))])
+    assert ledger.settle_by_reports() == []
+    assert state(ledger) is BatchState.REJECTED

@@ -1,0 +1,111 @@
+"""Leases: one reader per queue, by the store's clock."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import pytest
+
+from airflow_provider_sms.errors import QueueBusy
+from airflow_provider_sms.store.leases import Leases
+
+QUEUE = ("sms_main", "reports")
+
+
+@pytest.fixture
+def leases(store):
+    return Leases(store)
+
+
+def test_one_holds_it_and_the_others_learn_who(leases, store):
+    lease = leases.acquire(*QUEUE, "host:1", 60)
+    assert timedelta(seconds=50) < lease.expires_at - store.now() <= timedelta(seconds=60)
+    with pytest.raises(QueueBusy, match=r"host:1.*nothing was read") as caught:
+        leases.acquire(*QUEUE, "host:2", 60)
+    assert caught.value.owner == "host:1"
+    assert leases.holder(*QUEUE).owner == "host:1"
+
+
+def test_other_queues_are_free(leases):
+    leases.acquire(*QUEUE, "me", 60)
+    leases.acquire("sms_main", "replies", "you", 60)
+    leases.acquire("other", "reports", "you", 60)
+
+
+def test_its_owner_takes_it_again(leases):
+    first = leases.acquire(*QUEUE, "me", 10)
+    assert leases.acquire(*QUEUE, "me", 60).expires_at > first.expires_at
+
+
+def test_a_dead_holders_lease_runs_out(leases):
+    leases.acquire(*QUEUE, "dead", -1)
+    assert leases.holder(*QUEUE) is None
+    assert leases.acquire(*QUEUE, "me", 60).owner == "me"
+
+
+def test_a_lease_that_was_given_back_is_free(leases):
+    leases.release(leases.acquire(*QUEUE, "me", 60))
+    assert leases.holder(*QUEUE) is None
+    leases.acquire(*QUEUE, "you", 60)
+
+
+def test_giving_back_a_lost_lease_takes_it_from_nobody(leases):
+    lost = leases.acquire(*QUEUE, "slow", -1)
+    leases.acquire(*QUEUE, "me", 60)
+    leases.release(lost)
+    assert leases.holder(*QUEUE).owner == "me"
+
+
+def test_renewing_holds_it_longer(leases):
+    lease = leases.acquire(*QUEUE, "me", 1)
+    assert leases.renew(lease, 60).expires_at > lease.expires_at
+
+
+def test_renewing_late_is_fine_while_nobody_took_it(leases):
+    leases.renew(leases.acquire(*QUEUE, "me", -1), 60)
+
+
+def test_renewing_a_lost_lease_is_refused(leases):
+    """Reading on would be a second reader."""
+    lost = leases.acquire(*QUEUE, "slow", -1)
+    leases.acquire(*QUEUE, "me", 60)
+    with pytest.raises(QueueBusy) as caught:
+        leases.renew(lost, 60)
+    assert caught.value.owner == "me"
+
+
+def test_of_eight_threads_one_gets_it(leases):
+    taken, gate = [], threading.Barrier(8)
+
+    def work(name):
+        gate.wait()
+        try:
+            taken.append(leases.acquire(*QUEUE, name, 60).owner)
+        except QueueBusy as busy:
+            taken.append(busy.owner)
+
+    threads = [threading.Thread(target=work, args=(f"worker{number}",)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(taken) == 8
+    assert len(set(taken)) == 1
+
+
+def test_the_vendors_interval_holds_for_whoever_is_next(leases):
+    """Also after the lease changed hands."""
+    assert leases.wait_seconds(*QUEUE) == 0
+    lease = leases.acquire(*QUEUE, "me", 60)
+    assert leases.wait_seconds(*QUEUE) == 0
+    leases.mark_read(lease, 5)
+    leases.release(lease)
+    leases.acquire(*QUEUE, "you", 60)
+    assert 3 < leases.wait_seconds(*QUEUE) <= 5
+    assert leases.wait_seconds("sms_main", "replies") == 0
+
+
+def test_a_passed_interval_is_no_wait(leases):
+    leases.mark_read(leases.acquire(*QUEUE, "me", 60), -1)
+    assert leases.wait_seconds(*QUEUE) == 0

@@ -1,0 +1,178 @@
+"""The spool: a page that the database did not take is on disk, whole or noticed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_sms.errors import StoreUnavailable
+from airflow_provider_sms.records import PageState
+from airflow_provider_sms.store.ids import new_id
+from airflow_provider_sms.store.journal import Journal
+from airflow_provider_sms.store.spool import Spool, SpooledPage
+
+MOMENT = datetime(2025, 3, 1, 4, 0, 0, 5, tzinfo=UTC)
+
+
+def spooled(body=b"raw\nbytes\xff", **fields: Any):
+    values = {"page_id": new_id(), "conn_id": "sms_main", "vendor": "wavecom", "queue": "reports"} | fields
+    return SpooledPage(body=body, started_at=MOMENT, read_at=MOMENT, **values)
+
+
+@pytest.fixture
+def spool(tmp_path):
+    return Spool(tmp_path / "deep" / "spool")
+
+
+@settings(max_examples=50, deadline=None)
+@given(body=st.binary(), problem=st.text(), complete=st.booleans(), conn_id=st.text())
+def test_whatever_is_put_comes_back(tmp_path_factory, body, problem, complete, conn_id):
+    spool = Spool(tmp_path_factory.mktemp("spool"))
+    page = spooled(body, problem=problem, complete=complete, conn_id=conn_id, status=502)
+    spool.put(page)
+    assert list(spool.pages()) == [page]
+
+
+def test_pages_come_back_in_the_order_they_were_begun(spool):
+    pages = [spooled(str(number).encode()) for number in range(5)]
+    for page in reversed(pages):
+        spool.put(page)
+    assert list(spool.pages()) == pages
+
+
+def test_only_its_owner_reads_the_spool(spool):
+    path = spool.put(spooled())
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_a_file_appears_only_when_all_of_it_is_on_disk(spool, monkeypatch):
+    """Content first, then the name, then the folder that holds the name."""
+    done = []
+    real = os.fsync
+    monkeypatch.setattr(
+        os,
+        "fsync",
+        lambda fd: (
+            done.append((stat.S_ISDIR(os.fstat(fd).st_mode), list(spool.directory.glob("*.page"))))
+            or real(fd)
+        ),
+    )
+    path = spool.put(spooled())
+    assert done == [(False, []), (True, [path])]
+
+
+@pytest.mark.parametrize("kept", [0, 1, 10, 200, -1])
+def test_a_torn_file_is_noticed_and_kept_aside(spool, kept):
+    """Wherever it was cut; the other pages are not held up by it."""
+    path, whole = spool.put(spooled()), spooled()
+    content = path.read_bytes()
+    path.write_bytes(content[:kept])
+    spool.put(whole)
+    assert list(spool.pages()) == [whole]
+    assert [torn.read_bytes() for torn in spool.torn()] == [content[:kept]]
+
+
+def test_a_changed_byte_is_noticed(spool):
+    path = spool.put(spooled(b"13800000001"))
+    path.write_bytes(path.read_bytes().replace(b"0001", b"0002"))
+    assert list(spool.pages()) == []
+    assert len(spool.torn()) == 1
+
+
+@pytest.mark.parametrize("line", [b"[]\n", b"{}\n", b"null\n", b'{"length": 0}\n', b"\xff\n", b""])
+def test_a_file_that_is_no_page_is_kept_aside(spool, line):
+    spool.directory.mkdir(parents=True)
+    (spool.directory / "x.page").write_bytes(line)
+    assert list(spool.pages()) == []
+    assert len(spool.torn()) == 1
+
+
+def test_a_disk_that_takes_nothing_is_told(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("no folder")
+    with pytest.raises(StoreUnavailable, match="neither to the SMS store nor to its spool") as caught:
+        Spool(blocked).put(spooled(b"13812345678"))
+    assert "13812345678" not in str(caught.value)
+
+
+def test_an_empty_spool_has_no_folder(spool):
+    assert list(spool.pages()) == []
+    assert spool.torn() == []
+
+
+# --- into the journal ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def filled(store):
+    """Give the spool of a store."""
+    return Spool(store.spool_dir)
+
+
+@pytest.mark.parametrize("before", ["missing", "reading", "suspect"])
+def test_a_spooled_page_becomes_a_read_page(store, filled, before):
+    """Whatever the store knew of it when it went away."""
+    journal = Journal(store)
+    page = spooled(status=206, complete=False, problem="cut")
+    if before != "missing":
+        page_id = journal.begin("sms_main", "wavecom", "reports", "reader")
+        page = spooled(page_id=page_id, status=206, complete=False, problem="cut")
+        if before == "suspect":
+            journal.mark_suspects("sms_main", "reports")
+    filled.put(page)
+    assert filled.sweep(store) == 1
+    row = journal.page(page.page_id)
+    assert (row.state, row.body, row.read_at) == (PageState.READ, page.body, MOMENT)
+    assert (row.response.status, row.response.complete, row.response.problem) == (206, False, "cut")
+    assert list(filled.pages()) == []
+    assert filled.sweep(store) == 0
+
+
+@pytest.mark.parametrize("state", ["read", "landed"])
+def test_a_page_that_was_committed_after_all_stays_as_it_is(store, filled, land, make_report, state):
+    """Only the answer to the commit was lost; sweeping must not land it twice."""
+    journal = Journal(store)
+    if state == "landed":
+        page_id = land([make_report("13800000001", "1")])
+    else:
+        page_id = journal.begin("sms_main", "wavecom", "reports", "reader")
+        journal.keep(page_id, b"committed")
+    filled.put(spooled(b"spooled", page_id=page_id))
+    assert filled.sweep(store) == 0
+    assert journal.page(page_id).state == state
+    assert journal.page(page_id).body != b"spooled"
+    assert list(filled.pages()) == []
+
+
+def test_a_sweep_that_is_cut_off_is_repeated(store, filled, monkeypatch):
+    """A crash between the commit and the deletion: the file is there, the page too."""
+    page = spooled()
+    filled.put(page)
+    with monkeypatch.context() as patched:
+        patched.setattr(Spool, "remove", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            filled.sweep(store)
+    assert Journal(store).page(page.page_id).state is PageState.READ
+    assert len(list(filled.pages())) == 1
+    assert filled.sweep(store) == 0
+    assert list(filled.pages()) == []
+
+
+def test_the_file_stays_while_the_store_is_away(tmp_path, spool):
+    from airflow_provider_sms.store.engine import Store
+
+    store = Store.open(f"sqlite:///{tmp_path}/sms.db", spool_dir=spool.directory)
+    spool.put(spooled())
+    with store.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE sms_pages")
+    with pytest.raises(StoreUnavailable):
+        spool.sweep(store)
+    assert len(list(spool.pages())) == 1
+    store.close()
