@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
@@ -133,7 +134,8 @@ def _each(notifiers: Sequence[BaseNotifier] | BaseNotifier) -> list[BaseNotifier
 
 def _notify(notifier: BaseNotifier, context: dict[str, Any], log: Any) -> bool:
     try:
-        notifier(context)
+        # A copy: rendering puts the texts of this call into the notifier, for good.
+        copy.copy(notifier)(context)
     except Exception:
         log.exception("notifier %s failed", type(notifier).__name__)
         return False
