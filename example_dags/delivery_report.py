@@ -119,7 +119,8 @@ def _draw_outcome(axes: Axes, rows: pd.DataFrame, places: Sequence[float]) -> No
         text = "–" if math.isnan(rate) else f"{rate:.1%}"
         axes.text(end + widest * 0.015, place, text, va="center", size=9, color=_INK)
     axes.set_xlim(0, widest * 1.13)
-    axes.legend(loc="lower left", ncols=4, handlelength=1, columnspacing=1.2, **_LEGEND)
+    if any(left):
+        axes.legend(loc="lower left", ncols=4, handlelength=1, columnspacing=1.2, **_LEGEND)
     axes.set_xlabel("messages accepted; the figure is the share delivered", color=_QUIET, size=9)
     _tidy(axes)
 

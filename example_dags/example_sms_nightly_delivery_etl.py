@@ -140,6 +140,8 @@ def example_sms_delivery_consumer() -> None:
             f"{row.day:%Y-%m-%d} {row.conn_id} {row.carrier}: {row.delivery_rate:.1%}"
             for row in weak.itertuples()
         ]
+        for route in found:
+            log.warning(route)
         log.info("%d of %d routes deliver less than %.0f %%", len(found), len(daily), least * 100)
         return found
 

@@ -136,7 +136,7 @@ def _zone(name: Any, problems: list[str]) -> ZoneInfo:
 
     try:
         return ZoneInfo(str(name))
-    except (ValueError, OSError):
+    except (KeyError, ValueError, OSError):
         problems.append(f"timezone is {name!r}: give a name like Asia/Shanghai")
     return ZoneInfo("UTC")
 

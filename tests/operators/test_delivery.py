@@ -1,0 +1,135 @@
+"""``SmsDeliveryDailyOperator``: its days, its counts, its refusals."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_sms.hooks.sms import SmsHook
+from airflow_provider_sms.operators.delivery import SmsDeliveryDailyOperator
+from airflow_provider_sms.operators.sms import SmsCollectOperator
+
+CHINA = ZoneInfo("Asia/Shanghai")
+
+
+@pytest.fixture
+def today():
+    """Give the Chinese date, of which no test may see the end."""
+    now = datetime.now(CHINA)
+    if now.hour == 23 and now.minute == 59:
+        pytest.skip("the day is about to change")
+    return now.date()
+
+
+@pytest.fixture
+def sent(connections, numbers):
+    """Send to four numbers and collect their reports."""
+    conn_id = connections("wavecom")
+    SmsHook.for_connection(conn_id).send(numbers(4), "您的订单已发货", send_key="campaign")
+    SmsCollectOperator(task_id="collect", sms_conn_id=conn_id).execute({})
+
+
+def refresh(**given: Any):
+    return SmsDeliveryDailyOperator(task_id="refresh", **given).execute({})
+
+
+@pytest.mark.usefixtures("sent")
+def test_one_day_is_counted(today, rows):
+    counts = {"intended": 4, "accepted": 4, "delivered": 4, "failed": 0, "silent": 0}
+    assert refresh(start=str(today)) == {"days": 1, "rows": 1, **counts}
+    assert rows("SELECT day, intended, delivered FROM sms_delivery_daily") == [(str(today), 4, 4)]
+
+
+@pytest.mark.parametrize("given", ["date", "text", "aware datetime"])
+@pytest.mark.usefixtures("sent")
+def test_a_day_may_be_given_in_three_ways(today, given):
+    evening = datetime(today.year, today.month, today.day, 23, 30, tzinfo=CHINA)
+    start = {"date": today, "text": str(today), "aware datetime": evening.astimezone(UTC)}[given]
+    assert refresh(start=start)["delivered"] == 4
+
+
+@pytest.mark.usefixtures("sent")
+def test_both_ends_are_included(today):
+    result = refresh(start=today - timedelta(days=2), end=today)
+    assert (result["days"], result["delivered"]) == (3, 4)
+
+
+@pytest.mark.usefixtures("sent")
+def test_the_day_is_one_of_the_zone(rows):
+    """Somewhere on earth it is another day than in China."""
+    now = datetime.now(UTC)
+    for zone in ("Pacific/Kiritimati", "Etc/GMT+12"):
+        there = now.astimezone(ZoneInfo(zone)).date()
+        assert refresh(start=there, timezone=zone)["intended"] == 4
+        assert str(there) in rows("SELECT day FROM sms_delivery_daily")
+
+
+@pytest.mark.parametrize(("hours", "days"), [(72, 5), ("72", 5), (24, 3), (1, 3), (0, 2)])
+@pytest.mark.usefixtures("store_connection")
+def test_without_a_start_all_days_that_can_still_change_are_refreshed(hours, days):
+    assert refresh(silent_after_hours=hours)["days"] == days
+
+
+@pytest.mark.usefixtures("store_connection")
+def test_templates_that_render_to_nothing_are_no_days():
+    assert refresh(start="", end="")["days"] == 5
+
+
+def test_a_message_is_silent_only_after_so_many_hours(connections, numbers, today):
+    SmsHook.for_connection(connections("beidoutong")).send(numbers(3), "您的订单已发货", send_key="campaign")
+    assert refresh(start=today)["silent"] == 0
+    assert refresh(start=today, silent_after_hours=0)["silent"] == 3
+
+
+@pytest.mark.usefixtures("sent")
+def test_again_gives_the_same_rows(today, rows):
+    table = "SELECT * FROM sms_delivery_daily"
+    refresh(start=today)
+    first = rows(table)
+    refresh(start=today)
+    assert rows(table) == first
+
+
+@pytest.mark.usefixtures("store_connection")
+def test_all_that_is_wrong_is_told_at_once():
+    with pytest.raises(AirflowFailException) as failure:
+        refresh(start="24.12.2026", end="soon", timezone="Asia/Atlantis", silent_after_hours=-1)
+    told = str(failure.value)
+    for part in ("start is '24.12.2026'", "end is 'soon'", "Asia/Atlantis", "silent_after_hours is -1"):
+        assert part in told
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"end": "2026-10-24"}, "end is given without start"),
+        ({"start": "2026-10-24", "end": "2026-10-23"}, "before start"),
+        ({"start": "2026-02-30"}, "give a day like"),
+        ({"silent_after_hours": "nan"}, "silent_after_hours"),
+        ({"silent_after_hours": "three days"}, "silent_after_hours"),
+        ({"timezone": "/etc/passwd"}, "timezone"),
+        ({"store_conn_id": "no_such_store"}, "no such connection"),
+    ],
+)
+@pytest.mark.usefixtures("store_connection")
+def test_what_cannot_be_is_refused_for_good(given, problem):
+    with pytest.raises(AirflowFailException, match=problem):
+        refresh(**given)
+
+
+def test_its_outlet_is_the_table_unless_it_is_given_others():
+    (outlet,) = SmsDeliveryDailyOperator(task_id="refresh").outlets
+    assert outlet.uri == "sms://daily/deliveries"
+    assert SmsDeliveryDailyOperator(task_id="refresh", outlets=[]).outlets == []
+
+
+def test_the_constructor_checks_nothing():
+    """A template may still become a day."""
+    operator = SmsDeliveryDailyOperator(
+        task_id="refresh", start="{{ ds }}", silent_after_hours="{{ params.x }}"
+    )
+    assert operator.start == "{{ ds }}"
