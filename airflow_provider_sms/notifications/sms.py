@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow.providers.common.compat.sdk import Context
+    from jinja2 import Environment
 
 
 class SmsNotifier(BaseNotifier):
@@ -59,6 +60,13 @@ class SmsNotifier(BaseNotifier):
         self.max_characters = max_characters
         self.extno = extno
         self.store_conn_id = store_conn_id
+        self._templates = {name: getattr(self, name) for name in self.template_fields}
+
+    def render_template_fields(self, context: Context, jinja_env: Environment | None = None) -> None:
+        """Render the templates as they were written; Airflow's own way would keep the first task's text."""
+        for name, template in self._templates.items():
+            setattr(self, name, template)
+        super().render_template_fields(context, jinja_env)
 
     def notify(self, context: Context) -> None:
         """

@@ -86,8 +86,7 @@ class _Route:
         except RefusedError as refused:
             if not isinstance(refused, _ForbiddenError):
                 self._told.warning("a push to %r was refused: %s", self._name(conn_id), refused.reason)
-            if refused.status != 408:  # noqa: PLR2004 - who was too slow has had the time
-                await drain(request)
+            await drain(request)
             headers = {"Allow": self._allowed} if refused.status == 405 else None  # noqa: PLR2004
             return Response(status_code=refused.status, headers=headers)
         except ClientDisconnect:

@@ -37,6 +37,7 @@ async def read_body(request: Request, *, limit: int, seconds: float) -> bytes:
     :raises RefusedError: it is larger (413) or takes longer (408).
     :raises starlette.requests.ClientDisconnect: the other side left in the middle of it.
     """
+    request.state.body_read = False
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
         raise _too_large(limit)
@@ -48,17 +49,19 @@ async def read_body(request: Request, *, limit: int, seconds: float) -> bytes:
                 if len(body) > limit:
                     raise _too_large(limit)
     except TimeoutError:
+        request.state.body_read = True  # as far as it will be
         raise RefusedError(408, f"the body did not arrive within {seconds:g} s") from None
+    request.state.body_read = True
     return bytes(body)
 
 
 async def drain(request: Request) -> None:
     """
-    Read on after a refusal and keep nothing, for a while.
+    Read what is left of a body after a refusal, for a while, and keep nothing.
 
     A server that closes with bytes unread resets the connection, and the answer may never be seen.
     """
-    left = _DRAIN_BYTES
+    left = 0 if getattr(request.state, "body_read", False) else _DRAIN_BYTES
     with contextlib.suppress(TimeoutError, ClientDisconnect, RuntimeError):
         async with asyncio.timeout(_DRAIN_SECONDS):
             while left > 0:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _THREADS = 4
 #: Left-over pushes are looked for after this many seconds, and again until there are none.
 MEND_SECONDS = 30.0
+#: And once after the first push of a process, when that one is done with.
+FIRST_MEND_SECONDS = 2.0
 
 T = TypeVar("T")
 
@@ -55,7 +57,7 @@ class Desk:
         if conn_id not in self._mended:
             # What an earlier process of this machine could not finish.
             self._mended.add(conn_id)
-            self._mend(receiver)
+            asyncio.get_running_loop().call_later(FIRST_MEND_SECONDS, self._mend, receiver)
         if not await self._done(receiver.store, push):
             self._mend_later(receiver)
             return await self._spooled(receiver, push)

@@ -46,6 +46,13 @@ def test_everybody_gets_the_rendered_text(conn_id, texts, rows):
     ]
 
 
+def test_one_notifier_for_many_tasks_tells_each_by_its_own_name(conn_id, texts):
+    notifier = SmsNotifier(conn_id, TO[0], "{{ ti.task_id }} 失败")
+    for task_id in ("load", "check"):
+        notifier({"ti": instance(task_id=task_id)})
+    assert [content for _, content in texts()] == ["load 失败", "check 失败"]
+
+
 def test_a_context_of_a_script_will_do(conn_id, texts):
     SmsNotifier(conn_id, TO[0], "一切正常")({})
     assert texts() == [(TO[0], "一切正常")]
