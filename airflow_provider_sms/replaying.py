@@ -147,6 +147,7 @@ def _land(gateway: Gateway, store: Store, page: PageRow, parsed: Page[Any]) -> R
         page.queue.value,
         parsed.records,
         declared=parsed.declared,
+        gaps=parsed.gaps,
         problem=problem,
     )
     if landed.records and page.queue is Queue.REPORTS:

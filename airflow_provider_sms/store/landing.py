@@ -22,7 +22,7 @@ from airflow_provider_sms.store.number_hash import hash_numbers
 from airflow_provider_sms.store.schema import pages, replies, reports
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from sqlalchemy.engine import Connection
@@ -70,6 +70,7 @@ class Landing:
         *,
         read_at: datetime | None = None,
         declared: int | None = None,
+        gaps: Collection[int] = (),
         problem: str = "",
     ) -> Landed:
         """
@@ -78,6 +79,8 @@ class Landing:
         :param records: the complete records in the vendor's order.
         :param read_at: stands in for the time of records that have none; by default the page's own.
         :param declared: how many records the vendor said the page has.
+        :param gaps: places of records that could not be read: the later ones keep their own, so that a better
+            parser fills the gap and names no row anew.
         :param problem: what could not be read, without content; it makes the page quarantined.
         :raises StoreUnavailable: also when the journal has no such page.
         """
@@ -97,7 +100,7 @@ class Landing:
             places = events.places_to_write(connection, page, queue, table, columns, len(records))
             if len(places) < len(records):
                 columns = {name: _at(places, values) for name, values in columns.items()}
-            columns |= {"page_id": page_id, "seq": places, "conn_id": conn_id}
+            columns |= {"page_id": page_id, "seq": _around(gaps, places), "conn_id": conn_id}
             columns |= {"vendor": vendor, "landed_at": page.now}
             if records and self._store.number_hash_key:
                 columns["mobile_hash"] = hash_numbers(columns["mobile"], self._store.number_hash_key)
@@ -113,6 +116,13 @@ class Landing:
 
 def _at(places: Sequence[int], values: Any) -> Any:
     return values if isinstance(values, str) else [values[place] for place in places]
+
+
+def _around(gaps: Collection[int], places: Sequence[int]) -> Sequence[int]:
+    if not gaps:
+        return places
+    readable = [place for place in range(len(gaps) + max(places, default=-1) + 1) if place not in gaps]
+    return [readable[place] for place in places]
 
 
 def _state(records: Sequence[Any], problem: str) -> PageState:

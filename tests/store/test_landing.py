@@ -215,3 +215,13 @@ def test_what_was_made_to_fit_fits(values):
 def test_long_texts_need_no_fitting():
     text = "x" * 100_000
     assert fit(replies, {"content": [text]}) == ({"content": [text]}, "")
+
+
+def test_records_behind_a_gap_keep_their_places_until_a_better_parser_fills_it(store, page, many, ask):
+    """A row's name never comes to mean another record."""
+    page_id = page()
+    first, second, third = many(3)
+    Landing(store).land(page_id, *WHERE, [first, third], gaps=(1,), problem="place 1 cannot be read")
+    assert [row[:3] for row in ask(ROWS)] == [(0, *first[:2]), (2, *third[:2])]
+    Landing(store).land(page_id, *WHERE, [first, second, third])
+    assert [row[:3] for row in ask(ROWS)] == [(n, *row[:2]) for n, row in enumerate((first, second, third))]
