@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_sms import errors, pushes
+from airflow_provider_sms.gateway import is_web_page
 from airflow_provider_sms.records import PageState, Queue
 from airflow_provider_sms.signals import held_signals
 from airflow_provider_sms.store.journal import PUSH, Journal
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 #: A lease outlives the longest read by this many seconds, for the store's own work.
 LEASE_MARGIN = 30.0
+#: So much of it may pass before a lease is renewed; short pages follow each other faster than that.
+_OF_THE_MARGIN = 1 / 30
 #: Unreadable pages in a row after which what answers is taken not to be the vendor.
 _UNREADABLE_IN_A_ROW = 2
 _PROGRESS_SECONDS = 5.0
@@ -106,15 +109,17 @@ class Collector:
         self._spool = Spool(store.spool_dir)
         self._conn_id = gateway.account.conn_id
         self._vendor = gateway.vendor.name
+        self._interval = gateway.vendor.intervals.get(Operation(queue.value), 0.0)
+        self._held_at = 0.0
         self._pages = self._records = self._quarantined = self._suspect = 0
         self._unreadable_in_a_row = 0
 
-    def run(
     @property
     def so_far(self) -> Collected:
         """What this run has done until now; after an error, all that it did."""
         return Collected(self._pages, self._records, self._quarantined, self._suspect)
 
+    def run(
         self,
         *,
         max_pages: int | None = None,
@@ -128,8 +133,8 @@ class Collector:
         :param max_pages: read so many pages at most.
         :param max_seconds: start no read after so many seconds.
         :param patient: wait out the vendor's least interval between two reads; otherwise stop there.
-        :raises QueueBusy: somebody else reads this queue.
         :param interval: read nothing if anybody has read the queue less than so many seconds ago.
+        :raises QueueBusy: somebody else reads this queue.
         :raises StoreUnavailable: nothing was read, or what was read is in the spool.
         :raises VendorRejected: the vendor said no and handed over nothing.
         :raises VendorBusy: the vendor said "later" and handed over nothing.
@@ -140,6 +145,7 @@ class Collector:
         self._store.prove_writable()
         self._spool.sweep(self._store)
         lease = self._leases.acquire(self._conn_id, self._queue.value, self._owner, self._lease_seconds)
+        self._held_at = time.monotonic()
         started = time.monotonic()
         self._log.info("::group::collecting %s of connection %r", self._queue.value, self._conn_id)
         try:
@@ -158,11 +164,12 @@ class Collector:
 
     @property
     def _lease_seconds(self) -> float:
-        interval = self._gateway.vendor.intervals.get(Operation(self._queue.value), 0.0)
-        return self._gateway.account.endpoint.timeout + interval + LEASE_MARGIN
+        return self._gateway.account.endpoint.timeout + self._interval + LEASE_MARGIN
 
     def _mend_what_others_left(self) -> None:
         """Count reads that died as suspect and land what they had committed, before anything new is read."""
+        if not self._journal.has_open(self._conn_id, self._queue.value):
+            return
         dead = self._journal.mark_suspects(self._conn_id, self._queue.value)
         if dead:
             self._suspect += len(dead)
@@ -178,7 +185,14 @@ class Collector:
             if row.source == PUSH:
                 self._land_push(row)
             else:
-                self._land(row.page_id, self._journal.page(row.page_id).response)
+                self._land_left_over(row)
+
+    def _land_left_over(self, row: PageRow) -> None:
+        # What the vendor said to that run says nothing about now, so it does not end this one.
+        try:
+            self._land(row.page_id, row.response, fresh=False)
+        except (errors.VendorRejected, errors.VendorBusy) as stale:
+            self._log.warning("page %s: %s", row.page_id, stale)
 
     def _land_push(self, row: PageRow) -> None:
         vendor, account, body = self._gateway.vendor, self._gateway.account, row.body or b""
@@ -201,12 +215,12 @@ class Collector:
             (max_pages is not None and self._pages >= max_pages)
             or (max_seconds is not None and time.monotonic() - started >= max_seconds)
         ):
-            pause = self._leases.wait_seconds(self._conn_id, self._queue.value)
+            pause = self._leases.wait_seconds(self._conn_id, self._queue.value) if self._interval else 0.0
             if pause > 0:
                 if not patient:
                     return False
                 self._sleep(pause)
-            self._leases.renew(lease, self._lease_seconds)
+            self._hold(lease)
             if self._land(*self._read(lease, request)):
                 return True
             self._pages += 1
@@ -215,11 +229,20 @@ class Collector:
                 self._log.info("queue: %s read, %.0f s", f"{self._records:,}", told - started)
         return False
 
+    def _hold(self, lease: Lease) -> None:
+        """Renew the lease, unless that was a moment ago; the margin covers the moment."""
+        if time.monotonic() - self._held_at > LEASE_MARGIN * _OF_THE_MARGIN:
+            self._leases.renew(lease, self._lease_seconds)
+            self._held_at = time.monotonic()
+
     def _read(self, lease: Lease, request: WireRequest) -> tuple[str, WireResponse]:
         """Take one page off the vendor's queue and put its bytes on disk; nothing looks at them here."""
         from airflow_provider_sms.transport.failures import NoAnswer
 
         page_id = self._journal.begin(self._conn_id, self._vendor, self._queue.value, self._owner)
+        if self._interval:
+            # Before as well as after: a signal or a crash may keep this run from writing it down again.
+            self._leases.mark_read(lease, self._interval)
         with held_signals():
             try:
                 response = self._gateway.read(request)
@@ -228,8 +251,7 @@ class Collector:
                 problem, lost = failure.reason, not failure.surely_not_sent
             if response is not None:
                 self._keep(page_id, response)
-        interval = self._gateway.vendor.intervals.get(Operation(self._queue.value), 0.0)
-        self._leases.mark_read(lease, interval)
+        self._leases.mark_read(lease, self._interval)
         if response is None:
             raise self._no_answer(page_id, problem, lost=lost)
         return page_id, response
@@ -243,7 +265,7 @@ class Collector:
                 status=response.status,
                 problem=response.problem,
             )
-        except errors.StoreUnavailable as failure:
+        except Exception as failure:  # noqa: BLE001 - whatever a driver raises, these bytes are the only copy
             page = SpooledPage(
                 page_id=page_id,
                 conn_id=self._conn_id,
@@ -255,8 +277,9 @@ class Collector:
                 problem=response.problem,
             )
             path = self._spool.put(page)
+            reason = failure if isinstance(failure, errors.SmsError) else type(failure).__name__
             msg = (
-                f"the store went away after a page was read ({failure}). The page's "
+                f"the store did not take a page that was read ({reason}). The page's "
                 f"{len(response.body):,} bytes are safe in the spool as {path}; the next run lands it"
             )
             raise errors.StoreUnavailable(msg) from None
@@ -274,15 +297,22 @@ class Collector:
         most = self._gateway.vendor.page_size(self._gateway.account, self._queue)
         return errors.VendorUnreachable(
             f"connection {self._conn_id!r} ({self._vendor}): {problem}; the vendor may have deleted "
-            f"up to {most} records that never arrived: suspect page {page_id}, see 'airflow sms pages'. {self._so_far()}"
+            f"up to {most} records that never arrived: suspect page {page_id}, see 'airflow sms pages'. "
+            f"{self._so_far()}"
         )
 
-    def _land(self, page_id: str, response: WireResponse) -> bool:
-        """Parse a stored page and land it; whether it said that the queue is empty."""
+    def _land(self, page_id: str, response: WireResponse, *, fresh: bool = True) -> bool:
+        """
+        Parse a stored page and land it; whether it said that the queue is empty.
+
+        :param fresh: whether it was read just now, so that what is wrong with it ends the reading.
+        """
         if not response.body and not response.complete:
             self._suspect += 1
             self._journal.close_unread(page_id, PageState.SUSPECT, response.problem)
-            raise self._lost(page_id, response.problem)
+            if fresh:
+                raise self._lost(page_id, response.problem)
+            return False
         try:
             page = self._gateway.parse(self._queue, response)
         except (errors.VendorRejected, errors.VendorBusy) as refusal:
@@ -290,10 +320,10 @@ class Collector:
             self._journal.close_unread(page_id, PageState.EMPTY, str(refusal))
             raise
         except errors.WireFormatError as unreadable:
-            self._quarantine(page_id, response, str(unreadable))
+            self._quarantine(page_id, response, str(unreadable), fresh=fresh)
             return False
         except Exception as bug:  # noqa: BLE001 - a parser's mistake must not block the queue for ever
-            self._quarantine(page_id, response, f"the parser failed with {type(bug).__name__}")
+            self._quarantine(page_id, response, f"the parser failed with {type(bug).__name__}", fresh=fresh)
             return False
         landed = self._landing.land(
             page_id,
@@ -302,21 +332,23 @@ class Collector:
             self._queue.value,
             page.records,
             declared=page.declared,
+            gaps=page.gaps,
             problem=page.problem or ("" if page.complete else response.problem or "the page is not whole"),
         )
         self._records += landed.records
-        self._unreadable_in_a_row = 0
-        if landed.problem:
-            self._quarantined += 1
-            self._log.error(
-                "page %s: %d records landed, the rest could not be read (%s). %s",
-                page_id,
-                landed.records,
-                landed.problem,
-                _kept(page_id),
-            )
         if landed.records and self._queue is Queue.REPORTS:
             self._settle_unknown_sends()
+        if landed.problem:
+            self._quarantined += 1
+            told = (
+                f"page {page_id}: {landed.records} records landed, the rest could not be read "
+                f"({landed.problem}). {_kept(page_id)}"
+            )
+            # A page with an odd record is the vendor's; one that was cut, or gave none, may be anybody's.
+            whole = response.complete and bool(page.records)
+            self._go_on_or_stop(told, unreadable=not whole, fresh=fresh)
+        else:
+            self._unreadable_in_a_row = 0
         return page.empty and not landed.problem
 
     def _settle_unknown_sends(self) -> None:
@@ -327,14 +359,25 @@ class Collector:
                 "batch %d of send %s was unknown and is accepted: its reports came", batch_no, send_key
             )
 
-    def _quarantine(self, page_id: str, response: WireResponse, problem: str) -> None:
+    def _quarantine(self, page_id: str, response: WireResponse, problem: str, *, fresh: bool) -> None:
         self._journal.quarantine(page_id, problem)
         self._quarantined += 1
-        self._unreadable_in_a_row += 1
         told = f"{problem}. Page {page_id} is in quarantine. {_kept(page_id)}"
-        # One odd page of the vendor's is counted and the reading goes on; a web page, or two unreadable
-        # pages in a row, mean that something else answers, and every further read could cost records.
-        if not _looks_like_the_vendor(response) or self._unreadable_in_a_row >= _UNREADABLE_IN_A_ROW:
+        self._go_on_or_stop(told, unreadable=True, fresh=fresh, stop=not _looks_like_the_vendor(response))
+
+    def _go_on_or_stop(self, told: str, *, unreadable: bool, fresh: bool, stop: bool = False) -> None:
+        """
+        Tell of a page that could not be read, or not all of it.
+
+        One odd page of the vendor's is counted and the reading goes on; a web page, or two unreadable pages
+        in a row, mean that something else answers, or that something on the way cuts: every further read
+        could cost records.
+        """
+        if not fresh:
+            self._log.error(told)
+            return
+        self._unreadable_in_a_row = self._unreadable_in_a_row + 1 if unreadable else 0
+        if stop or self._unreadable_in_a_row >= _UNREADABLE_IN_A_ROW:
             raise errors.WireFormatError(f"{told}. Reading stopped. {self._so_far()}")
         self._log.error(told)
 
@@ -362,6 +405,4 @@ def _kept(page_id: str) -> str:
 
 
 def _looks_like_the_vendor(response: WireResponse) -> bool:
-    start = response.body[:512].lstrip().lower()
-    html = start.startswith((b"<!doctype html", b"<html")) or b"<html" in start
-    return response.status == _OK and bool(start) and not html
+    return response.status == _OK and bool(response.body.strip()) and not is_web_page(response)

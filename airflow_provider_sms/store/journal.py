@@ -182,6 +182,15 @@ class Journal:
         with self._store.begin() as connection:
             return connection.execute(aside).rowcount == 1
 
+    def has_open(self, conn_id: str, queue: str) -> bool:
+        """Tell whether a queue has pages that are being read, or were read and have not landed."""
+        open_states = (PageState.READING, PageState.READ)
+        wanted = select(pages.c.page_id).where(
+            pages.c.conn_id == conn_id, pages.c.queue == queue, pages.c.state.in_(open_states)
+        )
+        with self._store.reading() as connection:
+            return connection.scalar(wanted.limit(1)) is not None
+
     def mark_suspects(self, conn_id: str, queue: str, keep: str = "") -> list[str]:
         """
         Call suspect what dead readers left; to be called by the holder of the queue's lease.

@@ -72,14 +72,22 @@ class Leases:
         :raises QueueBusy: another holds it.
         """
         owner = owner[:_OWNER_LENGTH]
+        # The row is there but for the first time, so it is looked for by taking it.
+        lease, holder = self._take(conn_id, queue, owner, seconds)
+        if lease is None and holder is None:
+            self._make_row(conn_id, queue)
+            lease, holder = self._take(conn_id, queue, owner, seconds)
+        if lease is None:
+            raise _busy(conn_id, queue, holder or "")
+        return lease
+
+    def _take(self, conn_id: str, queue: str, owner: str, seconds: float) -> tuple[Lease | None, str | None]:
         free = or_(leases.c.owner.is_(None), leases.c.owner == owner, leases.c.expires_at <= ServerTime())
-        self._make_row(conn_id, queue)
+        taken = leases.update().where(*_of(conn_id, queue), free)
         with self._store.begin() as connection:
-            taken = leases.update().where(*_of(conn_id, queue), free)
             if connection.execute(taken.values(owner=owner, expires_at=ServerTime(seconds))).rowcount == 1:
-                return Lease(conn_id, queue, owner, _expiry(connection, conn_id, queue))
-            holder = connection.scalar(select(leases.c.owner).where(*_of(conn_id, queue)))
-        raise _busy(conn_id, queue, holder or "")
+                return Lease(conn_id, queue, owner, _expiry(connection, conn_id, queue)), owner
+            return None, connection.scalar(select(leases.c.owner).where(*_of(conn_id, queue)))
 
     def renew(self, lease: Lease, seconds: float) -> Lease:
         """
@@ -141,9 +149,6 @@ class Leases:
         return Lease(conn_id, queue, row.owner, row.expires_at)
 
     def _make_row(self, conn_id: str, queue: str) -> None:
-        with self._store.reading() as connection:
-            if connection.scalar(select(leases.c.queue).where(*_of(conn_id, queue))) is not None:
-                return
         with self._store.begin() as connection:
             try:
                 with connection.begin_nested():
