@@ -1,0 +1,127 @@
+"""200 means stored, whatever happens to the store; and connections may change meanwhile."""
+
+from __future__ import annotations
+
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from airflow_provider_sms.errors import StoreUnavailable
+from airflow_provider_sms.store.journal import Journal
+from airflow_provider_sms.store.spool import Spool
+
+PAGES = "SELECT state FROM sms_pages"
+
+
+@pytest.fixture
+def spooled(tmp_path):
+    """List the files in the spool."""
+    return lambda: list((tmp_path / "spool").rglob("*.page"))
+
+
+def eventually(look, seconds=10.0):
+    deadline = time.monotonic() + seconds
+    while not (found := look()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found
+
+
+def away(*_: object, **__: object):
+    raise StoreUnavailable("the SMS store cannot be used (test)")
+
+
+def test_with_the_store_away_the_spool_takes_it_and_it_lands_later(served, rows, spooled, monkeypatch):
+    monkeypatch.setattr("airflow_provider_sms.plugin.desk.MEND_SECONDS", 0.2)
+    with monkeypatch.context() as broken:
+        broken.setattr(Journal, "push", away)
+        assert served.ask() == 200
+        assert [file.read_bytes().partition(b"\n")[2] for file in spooled()] == [served.fields()]
+        assert rows("SELECT count(*) FROM sms_pages") == [0]
+    assert served.ask(served.fields(LinkId="next")) == 200
+    assert eventually(lambda: len(rows("SELECT content FROM sms_replies")) == 2)
+    assert not spooled()
+
+
+def test_with_store_and_disk_away_it_says_so(served, monkeypatch, caplog):
+    monkeypatch.setattr(Journal, "push", away)
+    monkeypatch.setattr(Spool, "put", away)
+    assert served.ask() == 503
+    assert "A PUSH IS LOST" in caplog.text
+
+
+def test_a_store_that_hangs_is_not_waited_for(serve, monkeypatch, spooled):
+    served = serve(limits={"store_seconds": 0.3})
+    push = Journal.push
+
+    def slowly(*values: object, **named: object):
+        time.sleep(1.5)
+        return push(*values, **named)
+
+    with monkeypatch.context() as slow:
+        slow.setattr(Journal, "push", slowly)
+        started = time.monotonic()
+        with ThreadPoolExecutor(8) as pool:
+            bodies = [served.fields(LinkId=f"slow{each}") for each in range(8)]
+            assert set(pool.map(served.ask, bodies)) == {200}
+        assert time.monotonic() - started < 2.5
+        assert len(spooled()) == 8
+
+
+def test_what_could_not_land_lands_later(served, rows, monkeypatch):
+    from airflow_provider_sms.store.landing import Landing
+
+    monkeypatch.setattr("airflow_provider_sms.plugin.desk.MEND_SECONDS", 0.2)
+    with monkeypatch.context() as broken:
+        broken.setattr(Landing, "land", away)
+        assert served.ask() == 200
+        assert rows(PAGES) == ["read"]
+    assert eventually(lambda: rows("SELECT content FROM sms_replies") == ["退订"])
+
+
+def test_what_an_earlier_process_left_is_landed_by_the_next_one(serve, rows, store, sandbox):
+    login = sandbox.account("smsadmin").login
+    body = f"Class=mo&SmsName={login}&Mobile=13800138000&Message=TD&LinkId=1&RevertTime=2025-01-31 1:02:03"
+    Journal(store).push("sms_smsadmin", "smsadmin", "replies", body.encode(), page_id="left")
+    served = serve()
+    assert served.ask() == 200
+    assert eventually(lambda: sorted(rows("SELECT content FROM sms_replies")) == ["TD", "退订"])
+
+
+def test_a_collection_lands_it_as_well(connections, rows, store, sandbox):
+    from airflow_provider_sms.collecting import Collector
+    from airflow_provider_sms.hooks.sms import SmsHook
+    from airflow_provider_sms.records import Queue
+
+    login = sandbox.account("smsadmin").login
+    body = f"Class=mo&SmsName={login}&Mobile=13800138000&Message=TD&LinkId=1&RevertTime=2025-01-31 1:02:03"
+    Journal(store).push("sms_smsadmin", "smsadmin", "replies", body.encode(), page_id="left")
+    Journal(store).push("sms_smsadmin", "smsadmin", "replies", b"no event", page_id="odd")
+    with SmsHook(connections("smsadmin")).gateway() as gateway:
+        collector = Collector(gateway, store, Queue.REPLIES, owner="me", log=logging.getLogger())
+        assert collector.run(max_pages=1).records == 1
+    assert rows("SELECT page_id, state FROM sms_pages ORDER BY page_id")[-1] == ("odd", "quarantined")
+    assert rows("SELECT content FROM sms_replies") == ["TD"]
+
+
+# --- connections change ----------------------------------------------------------------------------
+
+
+def test_a_new_token_takes_effect_and_a_lost_connection_keeps_the_last(serve, monkeypatch, connections):
+    monkeypatch.setattr("airflow_provider_sms.plugin.accounts.FRESH_SECONDS", 0.0)
+    monkeypatch.setattr("airflow_provider_sms.plugin.accounts.RETRY_SECONDS", 0.0)
+    served = serve()
+    assert served.ask() == 200
+    connections("smsadmin", push_token="another-token-0123456789")
+    assert served.ask() == 403
+    assert served.ask(token="another-token-0123456789") == 200
+    # Airflow's database away looks as if there were no such connection.
+    monkeypatch.delenv("AIRFLOW_CONN_SMS_SMSADMIN")
+    assert served.ask(token="another-token-0123456789") == 200
+    assert served.ask() == 403
+    monkeypatch.setattr("airflow_provider_sms.plugin.accounts.STALE_SECONDS", 0.0)
+    connections("smsadmin", push_token="another-token-0123456789")
+    assert served.ask(token="another-token-0123456789") == 200
+    monkeypatch.delenv("AIRFLOW_CONN_SMS_SMSADMIN")
+    assert served.ask(token="another-token-0123456789") == 503
