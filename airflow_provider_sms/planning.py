@@ -7,32 +7,35 @@ sends or stores anything. Numbers in problems are named by row and masked, texts
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import chain, islice, repeat
 from string import Formatter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_sms import text
 from airflow_provider_sms.errors import PreflightError
 from airflow_provider_sms.recipients import MOBILE
 from airflow_provider_sms.redact import mask_number
+from airflow_provider_sms.vendors.base import Vendor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from airflow_provider_sms.recipients import Columns
-    from airflow_provider_sms.vendors.base import Account, NativeTemplate, Vendor
+    from airflow_provider_sms.vendors.base import Account, NativeTemplate
 
 #: An error names this many rows of a kind and counts the others.
 _ROWS_SHOWN = 10
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedSubmit:
+class PlannedSubmit(NamedTuple):
     """
-    One vendor call to be.
+    One vendor call to be; a tuple, since there may be one per recipient.
 
     :param mobiles: national numbers.
     :param contents: what each of them will read, or one text for all.
@@ -41,9 +44,13 @@ class PlannedSubmit:
     """
 
     mobiles: tuple[str, ...]
-    contents: tuple[str, ...] = field(repr=False)
-    native: NativeTemplate | None = field(default=None, repr=False)
-    values: tuple[tuple[str, ...], ...] = field(default=(), repr=False)
+    contents: tuple[str, ...]
+    native: NativeTemplate | None = None
+    values: tuple[tuple[str, ...], ...] = ()
+
+    def __repr__(self) -> str:
+        """Show neither numbers nor texts."""
+        return f"PlannedSubmit({len(self.mobiles)} numbers)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +168,13 @@ def plan_template(
     :param problems: what is wrong elsewhere, for the same error.
     :raises PreflightError: listing every problem.
     """
-    problems = list(problems)
+    with _no_search_for_cycles():
+        return _plan_template(vendor, account, columns, source, extno, list(problems))
+
+
+def _plan_template(
+    vendor: Vendor, account: Account, columns: Columns, source: str, extno: str, problems: list[str]
+) -> Plan:
     template = _template(sign(source, account.options["signature"]), problems)
     mobiles, kept, duplicates = _numbers(vendor, account, columns, problems)
     values = _values(template, columns, kept, problems) if template else {}
@@ -169,7 +182,10 @@ def plan_template(
     contents: list[str] = []
     if template and all(name in values for name in template.fields):
         # Rows with an empty field are checked as well, as far as they go; the problem of the field is told.
-        filled = {name: [value or "" for value in column] for name, column in values.items()}
+        filled = {
+            name: [value or "" for value in column] if None in column else column
+            for name, column in values.items()
+        }
         contents = template.render({MOBILE: mobiles, **filled})
         problems += _content_problems(vendor, account, contents, kept)
     _refuse(problems, account)
@@ -182,7 +198,7 @@ def plan_template(
         if native.fields
         else [()] * len(mobiles)
     )
-    fits = [vendor.template_row_fits(account, row) for row in rows]
+    fits = list(map(partial(vendor.template_row_fits, account), rows))
     # A row that the vendor's template would drop in silence goes out as an ordinary message.
     plain = _equal_texts(
         vendor, account, _where(mobiles, fits, wanted=False), _where(contents, fits, wanted=False)
@@ -228,6 +244,18 @@ def moment(account: Account, send_at: Any, now: datetime) -> tuple[datetime | No
 # ---------------------------------------------------------------------------------------------------
 
 
+@contextmanager
+def _no_search_for_cycles() -> Iterator[None]:
+    """Hold Python's collector back: it would walk again and again over tuples that hold nothing but text."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def _where_of(account: Account) -> str:
     return f"connection {account.conn_id!r} ({account.vendor})"
 
@@ -239,13 +267,16 @@ def _refuse(problems: list[str], account: Account) -> None:
 
 def _numbers(
     vendor: Vendor, account: Account, columns: Columns, problems: list[str]
-) -> tuple[list[str], list[int], int]:
+) -> tuple[list[str], Sequence[int], int]:
     """Give the numbers, the rows they stand in, and how many duplicates were dropped."""
+    column = columns[MOBILE]
+    if text.all_normal(column) and len(set(column)) == len(column):
+        return list(column), range(len(column)), 0
     landline = vendor.limits_for(account).landline
     seen: dict[str, int] = {}
     invalid: list[tuple[int, object]] = []
     duplicates = 0
-    for row, raw in enumerate(columns[MOBILE]):
+    for row, raw in enumerate(column):
         mobile = text.normalise_mobile(raw, landline=landline)
         if mobile is None:
             invalid.append((row, raw))
@@ -291,6 +322,9 @@ def _values(template: Template, columns: Columns, kept: Sequence[int], problems:
         if name in missing:
             continue
         column = columns[name]
+        if len(kept) == len(column) and set(map(type, column)) == {str} and all(map(str.strip, column)):
+            values[name] = column
+            continue
         values[name] = [_as_text(column[row]) for row in kept]
         empty = [row + 1 for row, value in zip(kept, values[name], strict=True) if value is None]
         if empty:
@@ -316,6 +350,8 @@ def _content_problems(
     vendor: Vendor, account: Account, contents: list[str], kept: Sequence[int]
 ) -> list[str]:
     """Check each text once; equal problems of many rows are one line."""
+    if _surely_fine(vendor, account, contents):
+        return []
     first_row: dict[str, int] = {}
     for content, row in zip(contents, kept, strict=True):
         first_row.setdefault(content, row)
@@ -334,9 +370,32 @@ def _content_problems(
     return listed
 
 
+def _surely_fine(vendor: Vendor, account: Account, contents: Sequence[str]) -> bool:
+    """
+    Whether none of many texts has a problem, seen in a few looks at all of them; ``False`` tells nothing.
+
+    It knows what :meth:`Vendor.content_problems` looks for, and leaves vendors alone that look for more.
+    """
+    limits = vendor.limits_for(account)
+    if type(vendor).content_problems is not Vendor.content_problems or limits.signature_at_end:
+        return False
+    joined = "".join(contents)
+    try:
+        text.encode(joined, account.charset)
+    except UnicodeEncodeError:
+        return False
+    # A character takes two places at most.
+    short = limits.characters is None or 2 * max(map(len, contents), default=0) <= limits.characters
+    return short and all(map(str.strip, contents))
+
+
 def _equal_texts(
     vendor: Vendor, account: Account, mobiles: list[str], contents: list[str]
 ) -> Iterator[PlannedSubmit]:
+    if len(set(contents)) == len(contents):
+        # Each text has a code of its own: there is nothing to put together.
+        each = zip(zip(mobiles), zip(contents), repeat(None), repeat(()))
+        return map(PlannedSubmit._make, each)
     groups: dict[str, list[str]] = {}
     for mobile, content in zip(mobiles, contents, strict=True):
         groups.setdefault(content, []).append(mobile)
@@ -366,4 +425,8 @@ def _parts(values: list[str], size: int) -> Iterator[list[str]]:
 
 
 def _where(values: list[Any], flags: list[bool], *, wanted: bool) -> list[Any]:
+    if (not wanted) not in flags:
+        return values
+    if wanted not in flags:
+        return []
     return [value for value, flag in zip(values, flags, strict=True) if flag is wanted]

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 from urllib.parse import quote_from_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 #: A text of up to 70 characters is one segment; a longer one is cut into segments of 67, since each
 #: then carries a 3-character header that lets the phone put it together again.
@@ -12,6 +16,7 @@ JOINED_SEGMENT = 67
 
 _SEPARATORS = re.compile(r"[\s\-()\u2010-\u2015\ufeff\u200b\u200e\u202a-\u202e]+")
 _MOBILE = re.compile(r"1[3-9][0-9]{9}")
+_MOBILES = re.compile(r"(?:1[3-9][0-9]{9}\n)*")
 _LANDLINE = re.compile(r"0[1-9][0-9]{8,10}")
 _SIGNATURE_END = re.compile(r"【[^【】]+】\s*$")
 _SIGNATURE_START = re.compile(r"^\s*【[^【】]+】")
@@ -41,6 +46,19 @@ def normalise_mobile(raw: object, *, landline: bool = False) -> str | None:
     return None
 
 
+def all_normal(column: Sequence[object]) -> bool:
+    """
+    Whether surely all of a column are mobile numbers in their national form already.
+
+    Most columns are, and then one look at all of them is thirty times as fast as one look at each.
+    """
+    if set(map(type, column)) != {str}:
+        return False
+    joined = "\n".join(column) + "\n"  # type: ignore[arg-type]
+    # By the length, no number brought a line break of its own.
+    return len(joined) == 12 * len(column) and _MOBILES.fullmatch(joined) is not None
+
+
 def segments(text: str) -> int:
     """Count the messages a text is charged as (one character is one character, Latin or Chinese)."""
     length = utf16_length(text)
@@ -49,7 +67,7 @@ def segments(text: str) -> int:
 
 def utf16_length(text: str) -> int:
     """Length as the mobile network counts it: a character outside the basic plane takes two places."""
-    return len(text) + sum(character > "\uffff" for character in text)
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def unencodable(text: str, charset: str) -> tuple[str, ...]:
