@@ -1,0 +1,201 @@
+"""Collections while the store goes away, and after their reader died."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from airflow_provider_sms import errors
+from airflow_provider_sms.records import PageState
+from airflow_provider_sms.sandbox import Fault
+from airflow_provider_sms.store.journal import Journal
+from airflow_provider_sms.store.landing import Landing
+from airflow_provider_sms.store.leases import Leases
+from airflow_provider_sms.store.spool import Spool
+
+VENDORS = pytest.mark.parametrize("vendor", ["beidoutong", "wavecom", "smsadmin"])
+
+
+def states(rows):
+    """Count the pages by state."""
+    return Counter(rows("SELECT state FROM sms_pages"))
+
+
+def away(*_: object, **__: object):
+    """Fail as a database does that has gone."""
+    raise errors.StoreUnavailable("the SMS store cannot be used (gone)")
+
+
+@VENDORS
+def test_a_store_that_is_away_reads_nothing(sandbox, gateway_of, collect, store, monkeypatch, vendor):
+    """It is proved writable before the vendor is asked."""
+    sandbox.queue_reports(vendor, 5)
+    monkeypatch.setattr(type(store), "prove_writable", away)
+    with pytest.raises(errors.StoreUnavailable):
+        collect(gateway_of(vendor))
+    assert sandbox.calls.count(vendor) == 0
+
+
+@VENDORS
+@pytest.mark.parametrize(
+    "failure", [errors.StoreUnavailable("gone"), RuntimeError("a driver's own"), MemoryError()], ids=repr
+)
+def test_a_page_that_the_store_does_not_take_goes_to_the_spool(
+    sandbox, gateway_of, collect, store, rows, monkeypatch, vendor, failure
+):
+    """Whatever the database raises: the bytes are on disk, and the next run lands them."""
+    sandbox.queue_reports(vendor, 15)
+
+    def failing(*_: object, **__: object):
+        raise failure
+
+    monkeypatch.setattr(Journal, "keep", failing)
+    with pytest.raises(errors.StoreUnavailable, match="safe in the spool"):
+        collect(gateway_of(vendor))
+    assert len(list(Spool(store.spool_dir).pages())) == 1
+    monkeypatch.undo()
+    collected = collect(gateway_of(vendor))
+    assert (collected.records, collected.suspect) == (15, 0)
+    assert rows("SELECT count(*) FROM sms_reports") == [15]
+    assert list(Spool(store.spool_dir).pages()) == []
+
+
+@VENDORS
+def test_a_page_that_was_not_landed_lands_by_the_next_run(
+    sandbox, gateway_of, collect, rows, monkeypatch, vendor
+):
+    """The store went away between the raw commit and the rows."""
+    sandbox.queue_reports(vendor, 15)
+    monkeypatch.setattr(Landing, "land", away)
+    with pytest.raises(errors.StoreUnavailable):
+        collect(gateway_of(vendor))
+    assert states(rows) == {"read": 1}
+    monkeypatch.undo()
+    collected = collect(gateway_of(vendor))
+    assert (collected.pages, collected.records, collected.queue_empty) == (0, 15, True)
+    assert states(rows) == {"landed": 1, "empty": 1}
+
+
+@VENDORS
+def test_a_dead_readers_intent_is_suspect_once_its_lease_is_over(gateway_of, collect, store, rows, vendor):
+    """Not before: it may be alive. Then it is counted and never silent."""
+    conn_id = f"sms_{vendor}"
+    Leases(store).acquire(conn_id, "reports", "died", 0.5)
+    page_id = Journal(store).begin(conn_id, vendor, "reports", "died")
+    with pytest.raises(errors.QueueBusy, match="died"):
+        collect(gateway_of(vendor))
+    assert states(rows) == {"reading": 1}
+    time.sleep(0.6)
+    assert collect(gateway_of(vendor)).suspect == 1
+    assert rows("SELECT page_id FROM sms_pages WHERE state = 'suspect'") == [page_id]
+
+
+def test_a_reader_that_was_only_slow_still_lands_its_page(
+    sandbox, gateway_of, collect, store, rows, monkeypatch
+):
+    """Its intent was called suspect meanwhile; here the page is after all."""
+    sandbox.queue_reports("wavecom", 15)
+    keep = Journal.keep
+
+    def slow(self, page_id, *args: Any, **options: Any):
+        Leases(store).acquire("sms_wavecom", "reports", "tester", 0.0)
+        Journal(store).mark_suspects("sms_wavecom", "reports")
+        assert states(rows) == {"suspect": 1}
+        keep(self, page_id, *args, **options)
+
+    monkeypatch.setattr(Journal, "keep", slow)
+    collect(gateway_of("wavecom"), max_pages=1)
+    assert states(rows) == {"landed": 1}
+    assert rows("SELECT count(*) FROM sms_reports") == [15]
+
+
+LEFTOVERS = {
+    "refusal": b"-7",
+    "busy": b"-3",
+    "web page": b"<html><body>Login</body></html>",
+    "garbage": bytes(range(128, 200)),
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("body", LEFTOVERS.values(), ids=LEFTOVERS)
+@pytest.mark.parametrize("times", [1, 3])
+def test_what_an_earlier_run_left_does_not_stop_this_one(
+    sandbox, gateway_of, collect, store, rows, body, times
+):
+    """What the vendor said then says nothing about now: it is put in its place, and the reading begins."""
+    sandbox.queue_reports("wavecom", 5)
+    for _ in range(times):
+        page_id = Journal(store).begin("sms_wavecom", "wavecom", "reports", "died")
+        Journal(store).keep(page_id, body, complete=bool(body), problem="" if body else "cut")
+    collected = collect(gateway_of("wavecom"))
+    assert (collected.records, collected.queue_empty) == (5, True)
+    assert set(states(rows)) <= {"landed", "empty", "quarantined", "suspect"}
+
+
+def test_a_parser_that_fails_does_not_block_the_queue(sandbox, gateway_of, collect, rows, monkeypatch):
+    """Its mistake costs a quarantined page with its bytes, not the vendor's queue."""
+    gateway = gateway_of("wavecom")
+    sandbox.queue_reports("wavecom", 250)
+    parse, first = gateway.parse, []
+
+    def mistaken(*args: Any):
+        if not first:
+            first.append(True)
+            raise ZeroDivisionError
+        return parse(*args)
+
+    monkeypatch.setattr(gateway, "parse", mistaken)
+    collected = collect(gateway)
+    assert (collected.records, collected.quarantined) == (150, 1)
+    assert rows("SELECT error FROM sms_pages WHERE state = 'quarantined'") == [
+        "the parser failed with ZeroDivisionError"
+    ]
+
+
+class Stop(BaseException):
+    """What Airflow's time-out is: no ``Exception``."""
+
+
+@VENDORS
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGALRM, signal.SIGINT], ids=lambda n: n.name)
+def test_a_signal_during_the_read_waits_for_the_raw_commit(
+    sandbox, gateway_of, collect, store, rows, vendor, signum
+):
+    """Then it is delivered: nothing lost, nothing suspect, and the next run lands the page."""
+
+    def handler(*_: object):
+        raise Stop
+
+    before = signal.signal(signum, handler)
+    try:
+        sandbox.queue_reports(vendor, 15)
+        sandbox.faults.add(Fault("slow", operation="reports", seconds=0.5))
+        _send_signal_while_reading(sandbox, vendor, signum)
+        began = time.monotonic()
+        with pytest.raises(Stop):
+            collect(gateway_of(vendor))
+        assert time.monotonic() - began > 0.4
+    finally:
+        signal.signal(signum, before)
+    assert states(rows) == {"read": 1}
+    assert Leases(store).holder(f"sms_{vendor}", "reports") is None
+    assert collect(gateway_of(vendor)).records == 15
+    assert Journal(store).counts()[PageState.SUSPECT] == 0
+
+
+def _send_signal_while_reading(sandbox, vendor, signum):
+    import os
+    import threading
+
+    def watch():
+        while sandbox.calls.in_flight_now(vendor, "reports") == 0:
+            time.sleep(0.005)
+        time.sleep(0.1)
+        os.kill(os.getpid(), signum)
+
+    threading.Thread(target=watch, daemon=True).start()
