@@ -96,9 +96,7 @@ def _demonstrate(console: Console, folder: Path) -> list[str]:
         settings = environment(folder, DAGS, sandbox, chat)
         os.environ.update(settings)
         write_exports(folder / "airflow.env", settings, sandbox.port)
-        console.say(
-            "Three example DAGs and one that follows, in real Airflow. Four SMS vendors, played by a sandbox."
-        )
+        console.say("The example DAGs, run for real in Airflow. Four SMS vendors, played by a sandbox.")
         console.told("vendors", f"{sandbox.url}: {_shares()}")
         console.told("customers", f"{customers} orders in {folder / 'customers.db'}")
         console.told(
@@ -133,6 +131,7 @@ def _run_all(console: Console, day: str, now: datetime) -> list[str]:
         ("Collect what is left, refresh the daily table, publish", "example_sms_nightly_delivery_etl",
          {"silent_after_hours": 0}),
         ("Wake the DAG that waits for the daily table", "example_sms_delivery_consumer", {}),
+        ("Wake the DAG that waits for replies", "example_sms_reply_driven", {}),
     ]  # fmt: skip
     # Nobody wants to watch the minutes go by that real vendors deserve.
     dags["example_sms_notification"].get_task("wait_for_reports").poke_interval = 2.0
