@@ -111,20 +111,20 @@ def test_a_run_that_lost_a_batch_to_another_does_not_end_before_it(
 ):
     """The other's batch is rejected afterwards: then this run must not be green either."""
     ledger = Ledger(store)
-    claim, settled = Ledger.claim, []
+    claim_many, settled = Ledger.claim_many, []
 
-    def claimed_by_another(self, send_key, batch_no, owner, seconds, reference, *, resend):
+    def claimed_by_another(self, send_key, references, owner, seconds, *, resend=False):
         if not settled:
-            settled.append(claim(ledger, send_key, batch_no, "another", seconds, "r" * 32))
+            settled.append(claim_many(ledger, send_key, {1: "r" * 32}, "another", seconds))
             threading.Timer(
                 0.2,
                 ledger.settle,
-                (send_key, batch_no, BatchState.REJECTED),
+                (send_key, 1, BatchState.REJECTED),
                 {"owner": "another", "vendor_code": "-10"},
             ).start()
-        return claim(self, send_key, batch_no, owner, seconds, reference, resend=resend)
+        return claim_many(self, send_key, references, owner, seconds, resend=resend)
 
-    monkeypatch.setattr(Ledger, "claim", claimed_by_another)
+    monkeypatch.setattr(Ledger, "claim_many", claimed_by_another)
     sandbox.account("wavecom").locked = True
     with pytest.raises(errors.VendorRejected):
         send_to(gateway_of("wavecom"), numbers(50), TEXT, sleep=lambda _: time.sleep(0.02))
