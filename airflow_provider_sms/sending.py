@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_sms import errors, planning
+from airflow_provider_sms.records import Submission
 from airflow_provider_sms.store.ledger import Ledger
 from airflow_provider_sms.store.plans import PlannedBatch, PlannedSend
 from airflow_provider_sms.submitting import Submitting, new_reference
@@ -124,7 +125,7 @@ def send(
         raise errors.PreflightError([f"send_key must have 1 to {_LONGEST_KEY} characters"], "send")
     gateway.vendor.require(Operation.SEND, gateway.account.conn_id)
     ledger = Ledger(store)
-    _plan(gateway, ledger, order, recipients, log)
+    planned = _plan(gateway, ledger, order, recipients, log)
     submitting = Submitting(
         gateway,
         ledger,
@@ -133,6 +134,7 @@ def send(
         on_unknown=order.on_unknown,
         log=log,
         sleep=sleep,
+        planned=planned,
     )
     submitting.submit_all()
     return _conclude(ledger.summary(order.send_key), submitting, order, log)
@@ -147,19 +149,23 @@ def _plan(
     order: SendOrder,
     recipients: Callable[[], Columns],
     log: logging.Logger | Any,
-) -> None:
-    """Put a new send into the ledger; the plan of a send that is already there stands as it was made."""
+) -> dict[int, Submission]:
+    """
+    Put a new send into the ledger; the plan of a send that is already there stands as it was made.
+
+    :return: the batches that were put there, by their numbers, so that nobody has to read them again.
+    """
     vendor, account = gateway.vendor, gateway.account
     fingerprint = _fingerprint(gateway, order)
     known = ledger.send(order.send_key)
     if known is not None and _same_send(known, gateway, fingerprint, order, log):
-        return
+        return {}
     if (order.content is None) == (order.template is None):
         raise errors.PreflightError(["give exactly one of content and template"], "send")
     columns = recipients()
     if known is not None:
         _check_people(known, planning.people_of(vendor, account, columns), ledger)
-        return
+        return {}
     send_at, problems = planning.moment(account, order.send_at, datetime.now(UTC))
     if order.template is None:
         plan = planning.plan_text(
@@ -200,6 +206,13 @@ def _plan(
     ]
     if not ledger.plan(planned, batches):
         log.warning("another run of this task has just planned the same send: going on with its plan")
+        return {}
+    return {
+        batch.batch_no: Submission(
+            tuple(batch.mobiles), batch.content, tuple(batch.values), batch.send_at, batch.extno
+        )
+        for batch in batches
+    }
 
 
 def _fingerprint(gateway: Gateway, order: SendOrder) -> str:

@@ -2,9 +2,10 @@
 Submit the batches of a planned send and write down how each ended.
 
 Threads only move bytes; the ledger is read and written by the calling thread alone, which claims a batch
-before its socket opens and settles it when its answer is there. What kind of failure it was decides what
-may happen next: surely not sent and "busy" are tried again with a growing pause, a few times; unknown is
-left alone.
+before its socket opens and settles it when its answer is there: all answers of one moment in one commit,
+and the batches that take their places in another; none waits for company. What kind of failure it was
+decides what may happen next: surely not sent and "busy" are tried again with a growing pause, a few times;
+unknown is left alone.
 """
 
 from __future__ import annotations
@@ -15,19 +16,21 @@ import time
 import uuid
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_sms import errors
 from airflow_provider_sms.records import BatchState
+from airflow_provider_sms.store.plans import Outcome
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from airflow_provider_sms.gateway import Gateway
-    from airflow_provider_sms.records import Receipt
+    from airflow_provider_sms.records import Receipt, Submission
     from airflow_provider_sms.store.ledger import Ledger
     from airflow_provider_sms.store.plans import BatchRow
 
@@ -69,6 +72,7 @@ class Submitting:
         that comes), ``ignore`` them and go on, ``resend`` them.
     :param log: a logger.
     :param sleep: how to wait between submits.
+    :param planned: what this very run put into the ledger, by batch number; the rest is read from there.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class Submitting:
         on_unknown: str,
         log: logging.Logger | Any,
         sleep: Callable[[float], None],
+        planned: Mapping[int, Submission] | None = None,
     ) -> None:
         self._gateway = gateway
         self._ledger = ledger
@@ -95,6 +100,8 @@ class Submitting:
         self._width = int(options["max_in_flight"])
         self._spacing = 1 / options["requests_per_second"] if options["requests_per_second"] else 0.0
         self._claim_seconds = gateway.longest_submit + CLAIM_MARGIN
+        self._planned = planned or {}
+        self._outcomes: list[Outcome] = []
         self._tries: dict[int, int] = {}
         self._done: set[int] = set()
         self._lost = False
@@ -130,12 +137,17 @@ class Submitting:
         pool = ThreadPoolExecutor(self._width, thread_name_prefix="sms-submit")
         try:
             while (waiting and not self._stopped) or in_flight:
+                # First the next ones: what ended is written down while they are on their way.
                 pause = self._start_some(pool, waiting, in_flight)
-                for future in wait(in_flight, pause, return_when=FIRST_COMPLETED).done:
-                    if self._settle(in_flight[future], future):
-                        waiting.append(in_flight[future])
-                    del in_flight[future]
+                self._write_down()
+                done = wait(in_flight, pause, return_when=FIRST_COMPLETED).done
+                again = self._judge(in_flight, done)
+                if again:
+                    # Only what the ledger calls not sent can be claimed once more.
+                    self._write_down()
+                    waiting.extend(again)
                 self._tell(final=False)
+            self._write_down()
         except BaseException:
             self._settle_what_answered(in_flight)
             raise
@@ -151,23 +163,31 @@ class Submitting:
             if pause > 0 and in_flight:
                 return pause  # Answers are written down meanwhile.
             if pause > 0:
+                self._write_down()
                 self._sleep(pause)
-            batch = waiting.popleft()
-            future = self._start(pool, batch)
-            if future is not None:
-                in_flight[future] = batch
+            free = 1 if self._spacing else self._width - len(in_flight)
+            in_flight.update(self._start(pool, [waiting.popleft() for _ in range(min(free, len(waiting)))]))
         return None
 
     def _settle_what_answered(self, in_flight: dict[Future[Receipt], BatchRow]) -> None:
         """Before a signal or a dying store ends the run: who has an outcome keeps it, others run out."""
+        self._write_down_each()
         for future in wait(in_flight, timeout=_GRACE_SECONDS).done:
+            with suppress(Exception):  # what ends the run is the one to show
+                self._outcome(in_flight[future], future)
+        self._write_down_each()
+
+    def _write_down_each(self) -> None:
+        """Write outcomes one by one: that one cannot be written must not cost the others theirs."""
+        for outcome in self._outcomes:
             try:
-                self._settle(in_flight[future], future)
+                self._ledger.settle_many(self._send_key, [outcome], self._owner)
             except Exception as failure:  # noqa: BLE001 - what ends the run is the one to show
-                number = in_flight[future].batch_no
                 self._log.warning(
-                    "batch %d: its outcome could not be written down (%s)", number, type(failure).__name__
-                )
+                    "batch %d: its outcome could not be written down (%s)",
+                    outcome.batch_no, type(failure).__name__,
+                )  # fmt: skip
+        self._outcomes = []
 
     def _open_batches(self) -> list[BatchRow]:
         """Give the batches to submit, once nobody else is submitting any of them."""
@@ -198,30 +218,50 @@ class Submitting:
             if batch.state in wanted and batch.batch_no not in self._done
         ]
 
-    def _start(self, pool: ThreadPoolExecutor, batch: BatchRow) -> Future[Receipt] | None:
-        """Claim a batch and submit it; ``None`` when somebody else was first."""
-        self._next_start = time.monotonic() + self._spacing
-        submission = self._ledger.submission(self._send_key, batch.batch_no)
-        reference = new_reference()
-        claimed = self._ledger.claim(
-            self._send_key, batch.batch_no, self._owner, self._claim_seconds, reference, resend=self._resend
+    def _start(self, pool: ThreadPoolExecutor, some: list[BatchRow]) -> dict[Future[Receipt], BatchRow]:
+        """Claim batches and submit those that nobody else took first."""
+        self._next_start = max(self._next_start, time.monotonic() + self._spacing)
+        submissions = {batch.batch_no: self._submission(batch.batch_no) for batch in some}
+        references = {batch.batch_no: new_reference() for batch in some}
+        claimed = self._ledger.claim_many(
+            self._send_key, references, self._owner, self._claim_seconds, resend=self._resend
         )
-        if not claimed:
-            self._lost = True
-            return None
-        self._tries[batch.batch_no] = self._tries.get(batch.batch_no, 0) + 1
-        submission = replace(submission, reference=reference)
-        if submission.send_at is not None and submission.send_at <= datetime.now(UTC):
-            self._log.warning("batch %d: its send_at has passed meanwhile: sending at once", batch.batch_no)
-            submission = replace(submission, send_at=None)
-        return pool.submit(self._gateway.submit, submission, template=bool(submission.values))
+        self._lost = self._lost or len(claimed) < len(some)
+        started = {}
+        for batch in some:
+            number = batch.batch_no
+            if number not in claimed:
+                continue
+            self._tries[number] = self._tries.get(number, 0) + 1
+            submission = replace(submissions[number], reference=references[number])
+            if submission.send_at is not None and submission.send_at <= datetime.now(UTC):
+                self._log.warning("batch %d: its send_at has passed meanwhile: sending at once", number)
+                submission = replace(submission, send_at=None)
+            future = pool.submit(self._gateway.submit, submission, template=bool(submission.values))
+            started[future] = batch
+        return started
 
-    def _settle(self, batch: BatchRow, future: Future[Receipt]) -> bool:
-        """Write a batch's outcome down; whether to submit it again in this run."""
-        again = self._outcome(batch, future)
-        if not again:
-            self._done.add(batch.batch_no)
+    def _submission(self, number: int) -> Submission:
+        return self._planned.get(number) or self._ledger.submission(self._send_key, number)
+
+    def _judge(
+        self, in_flight: dict[Future[Receipt], BatchRow], done: Iterable[Future[Receipt]]
+    ) -> list[BatchRow]:
+        """Take outcomes, to be written down next; which batches to submit again in this run."""
+        again = []
+        for future in done:
+            batch = in_flight[future]
+            if self._outcome(batch, future):
+                again.append(batch)
+            else:
+                self._done.add(batch.batch_no)
+            del in_flight[future]
         return again
+
+    def _write_down(self) -> None:
+        if self._outcomes:
+            self._ledger.settle_many(self._send_key, self._outcomes, self._owner)
+            self._outcomes = []
 
     def _outcome(self, batch: BatchRow, future: Future[Receipt]) -> bool:
         try:
@@ -302,11 +342,9 @@ class Submitting:
         error: str = "",
         receipt: Receipt | None = None,
     ) -> None:
-        self._ledger.settle(
-            self._send_key,
+        outcome = Outcome(
             batch.batch_no,
             state,
-            owner=self._owner,
             vendor_code=receipt.code if receipt else code,
             vendor_text=text,
             vendor_batch_id=receipt.vendor_batch_id if receipt else "",
@@ -314,6 +352,7 @@ class Submitting:
             accepted_count=receipt.accepted if receipt else None,
             error=error,
         )
+        self._outcomes.append(outcome)
 
     def _tell(self, *, final: bool) -> None:
         if not final and time.monotonic() - self._told < _PROGRESS_SECONDS:
