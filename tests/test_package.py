@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import os
@@ -12,6 +13,7 @@ from importlib import import_module
 from importlib.metadata import distribution
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jsonschema
 import pytest
@@ -19,6 +21,9 @@ import pytest
 from airflow_provider_sms import __version__
 from airflow_provider_sms.get_provider_info import get_provider_info
 from airflow_provider_sms.records import Queue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 DISTRIBUTION = "airflow-provider-sms"
 ROOT = Path(__file__).parents[1]
@@ -213,20 +218,19 @@ def test_installed_package_has_its_data_files():
     assert {name.partition("/")[0] for name in files if name.endswith(".py")} == {"airflow_provider_sms"}
 
 
+def texts() -> Iterator[tuple[str, str]]:
+    """Give the project's text files, without what tools and make have put between them."""
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [each for each in folders if each not in MADE and (each == ".ci" or each[0] != ".")]
+        for name in names:
+            path = Path(folder, name)
+            with contextlib.suppress(UnicodeDecodeError, FileNotFoundError):
+                yield str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
+
+
 def test_no_text_names_a_package_registry():
     """Where packages come from is the user's own business."""
-    named = []
-    for path in ROOT.rglob("*"):
-        parts = path.relative_to(ROOT).parts
-        if not path.is_file() or MADE.intersection(parts) or (parts[0].startswith(".") and parts[0] != ".ci"):
-            continue
-        try:
-            text = path.read_text(encoding="utf-8")
-        except UnicodeDecodeError:
-            continue
-        if HOSTS.search(text):
-            named.append(str(path.relative_to(ROOT)))
-    assert named == []
+    assert [name for name, text in texts() if HOSTS.search(text)] == []
 
 
 def test_a_queue_has_one_name_everywhere():
