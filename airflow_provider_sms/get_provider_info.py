@@ -87,14 +87,14 @@ _CONFIG = {
                 "default": "",
             },
             "opt_out_words": {
-                "description": "Replies that a purge keeps with their numbers; comma-separated, replaces our list.",
+                "description": "Replies that a purge keeps with their numbers, comma-separated.",
                 "version_added": "0.1.0",
                 "type": "string",
                 "example": "TD,退订",
                 "default": "",
             },
             "push_connections": {
-                "description": "Connections whose vendor may push, comma-separated; the receiver is off if empty.",
+                "description": "Connections whose vendor may push, comma-separated; off if empty.",
                 "version_added": "0.1.0",
                 "type": "string",
                 "example": "my_sms",

@@ -50,7 +50,7 @@ def delivery_of(store: Store, send_key: str) -> DeliveryCounts:
         .group_by(status.c.delivery)
     )
     with store.reading() as connection:
-        return _counts(dict(connection.execute(statement).tuples().all()))
+        return _counts(dict(connection.execute(statement).all()))
 
 
 def reports_since(store: Store, conn_id: str, since: datetime) -> DeliveryCounts:
@@ -69,7 +69,7 @@ def reports_since(store: Store, conn_id: str, since: datetime) -> DeliveryCounts
         .group_by(reports.c.status)
     )
     with store.reading() as connection:
-        return _counts(dict(connection.execute(statement).tuples().all()))
+        return _counts(dict(connection.execute(statement).all()))
 
 
 def replies_since(

@@ -95,7 +95,7 @@ class Watches:
         """
         wanted = select(pages.c.page_id, pages.c.records).where(*_with_records(conn_id, queue, since))
         with self._store.reading() as connection:
-            return dict(connection.execute(wanted).tuples().all())
+            return dict(connection.execute(wanted).all())
 
 
 def _with_records(conn_id: str, queue: str, since: datetime) -> tuple[ColumnElement[bool], ...]:
