@@ -22,13 +22,14 @@ RUN := $(DEV)/bin/python -P -m
 below = $(foreach each,$(wildcard $(1)/*),$(each) $(call below,$(each)))
 SOURCES := $(filter-out %.pyc %__pycache__,$(call below,airflow_provider_sms)) README.md
 
-.PHONY: help demo test docs lint clean
+.PHONY: help demo test docs lint bench clean
 
-help: ## this list
+help:
 	@echo "make demo    a campaign against the built-in sandbox, its tables and chart in demo-output/"
 	@echo "make test    lint, types, import contracts, docs and tests of the installed package"
 	@echo "make lint    ruff, mypy and the import contracts alone"
 	@echo "make docs    the documentation, in docs/_build/html"
+	@echo "make bench   the performance table, with QUICK=1 in short; see docs/performance.md"
 	@echo "make clean   remove everything that make made"
 
 demo: $(DEMO)/.package
@@ -53,7 +54,10 @@ docs: $(DEV)/.package
 	@$(RUN) sphinx -W --keep-going -n -q -d docs/_build/doctrees docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-clean: ## the caches of the tools included
+bench: $(DEV)/.package ## BENCH_ARGS="--only P1 --runs 3 --lenient" for a part of it
+	@$(DEV)/bin/python benchmarks/run.py $(if $(QUICK),--quick) $(BENCH_ARGS)
+
+clean:
 	rm -rf .venv build dist demo-output docs/_build docs/_generated
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .cache
 
