@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ResultT = TypeVar("ResultT")
 
-_PLACES = 8
+_PLACES = 16
 _WORKING_SECONDS = 1.0
 #: So many accounts may hang at once before one has to wait for another's time-out.
 _THREADS = 256

@@ -135,8 +135,10 @@ def airflow(sandbox, tmp_path):
 
 
 def finished(airflow):
-    done = "dag_id = ? AND state = 'success' AND run_type = 'asset_triggered'"
-    return airflow.ask(f"SELECT count(*) FROM dag_run WHERE {done}", DAG_ID)[0][0]
+    done = """
+        SELECT count(*) FROM dag_run WHERE dag_id = ? AND state = 'success' AND run_type = 'asset_triggered'
+    """
+    return airflow.ask(done, DAG_ID)[0][0]
 
 
 def meanings(customers):
