@@ -20,8 +20,7 @@ again, and did anything leave the house?
     ├─ SubmitUnknown             never retried by us
     ├─ WireFormatError           the answer breaks the vendor's own format
     ├─ QueueBusy                 somebody else reads this queue
-    ├─ StoreUnavailable          nothing was read, or what was read is in the spool
-    └─ DeliveryBelowTarget       terminal; too many messages were reported as failed
+    └─ StoreUnavailable          nothing was read, or what was read is in the spool
 
 No error carries a password, a message text or a whole phone number.
 """

@@ -72,7 +72,7 @@ _CONFIG = {
                 "default": "sms_store",
             },
             "spool_dir": {
-                "description": "Folder for pages read while the store is away, by default below AIRFLOW_HOME.",
+                "description": "Folder for pages read while the store is away; below AIRFLOW_HOME if empty.",
                 "version_added": "0.1.0",
                 "type": "string",
                 "example": "/var/lib/airflow/sms-spool",
