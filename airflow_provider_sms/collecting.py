@@ -12,6 +12,7 @@ Signals are held back from the vendor's first byte to the raw commit, and only t
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_sms import errors, pushes
@@ -42,6 +43,8 @@ _OF_THE_MARGIN = 1 / 30
 #: Unreadable pages in a row after which what answers is taken not to be the vendor.
 _UNREADABLE_IN_A_ROW = 2
 _PROGRESS_SECONDS = 5.0
+#: Small pages come by the hundred a second; what each would repeat is done so often, and at the end.
+_REPEAT_SECONDS = 1.0
 _OK = 200
 
 
@@ -113,6 +116,8 @@ class Collector:
         self._held_at = 0.0
         self._pages = self._records = self._quarantined = self._suspect = 0
         self._unreadable_in_a_row = 0
+        self._marked = self._settled = True
+        self._marked_at = self._settled_at = -_REPEAT_SECONDS
 
     @property
     def so_far(self) -> Collected:
@@ -157,6 +162,10 @@ class Collector:
             )
         finally:
             self._log.info("::endgroup::")
+            if not self._settled:
+                # Should the store be away, the next run settles them; the error to show is another.
+                with suppress(errors.StoreUnavailable):
+                    self._settle_unknown_sends()
             self._release(lease)
         collected = self.so_far._replace(queue_empty=empty)
         self._conclude(collected, time.monotonic() - started)
@@ -251,10 +260,16 @@ class Collector:
                 problem, lost = failure.reason, not failure.surely_not_sent
             if response is not None:
                 self._keep(page_id, response)
-        self._leases.mark_read(lease, self._interval)
+        self._marked = False
+        if self._interval or time.monotonic() - self._marked_at >= _REPEAT_SECONDS:
+            self._mark_read(lease)
         if response is None:
             raise self._no_answer(page_id, problem, lost=lost)
         return page_id, response
+
+    def _mark_read(self, lease: Lease) -> None:
+        self._leases.mark_read(lease, self._interval)
+        self._marked, self._marked_at = True, time.monotonic()
 
     def _keep(self, page_id: str, response: WireResponse) -> None:
         try:
@@ -337,7 +352,9 @@ class Collector:
         )
         self._records += landed.records
         if landed.records and self._queue is Queue.REPORTS:
-            self._settle_unknown_sends()
+            self._settled = False
+            if time.monotonic() - self._settled_at >= _REPEAT_SECONDS:
+                self._settle_unknown_sends()
         if landed.problem:
             self._quarantined += 1
             told = (
@@ -352,6 +369,7 @@ class Collector:
         return page.empty and not landed.problem
 
     def _settle_unknown_sends(self) -> None:
+        self._settled, self._settled_at = True, time.monotonic()
         by_number = not self._gateway.vendor.reports_bear_reference
         settled = Ledger(self._store).settle_by_reports(conn_id=self._conn_id, by_number=by_number)
         for send_key, batch_no in settled:
@@ -386,6 +404,8 @@ class Collector:
 
     def _release(self, lease: Lease) -> None:
         try:
+            if not self._marked:
+                self._mark_read(lease)
             self._leases.release(lease)
         except errors.StoreUnavailable:
             # It runs out by itself; the error that took the store away is the one to show.

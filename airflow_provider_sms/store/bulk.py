@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Column, Table
     from sqlalchemy.engine import Connection
 
-#: From so many rows on, COPY is worth its extra round trips.
+#: From so many rows on, COPY is worth its extra round trips; with a table to go through, it has more.
 COPY_FROM = 200
+APPEND_BY_COPY_FROM = 10
 _COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _COPY_SPECIAL = ("\\", "\t", "\n", "\r")
 
@@ -37,7 +38,7 @@ def append(connection: Connection, table: Table, columns: Mapping[str, Any], cou
     """
     if count == 0:
         return
-    if _can_copy(connection) and count >= COPY_FROM:
+    if _can_copy(connection) and count >= APPEND_BY_COPY_FROM:
         _copy(connection, table, table.name, columns, count)
     else:
         _execute_many(connection, table, columns, count, "")

@@ -8,6 +8,7 @@ may be. It does so for many batches at once, because a commit costs the same for
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, bindparam, select
@@ -20,6 +21,7 @@ from airflow_provider_sms.store.schema import CODE_LENGTH, ID_LENGTH, batch_ids,
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from sqlalchemy import Update
     from sqlalchemy.engine import Connection, Row
 
     from airflow_provider_sms.store.plans import Outcome
@@ -48,6 +50,10 @@ _locked = select(
     batches.c.reference,
     batches.c.claim_owner,
 ).with_for_update()
+# In order, so that two workers who want the same batches wait for each other instead of both.
+_locked = _locked.where(
+    batches.c.send_key == bindparam("of_send"), batches.c.batch_no.in_(bindparam("wanted", expanding=True))
+).order_by(batches.c.batch_no)
 
 _this = and_(batches.c.send_key == bindparam("of_send"), batches.c.batch_no == bindparam("of_batch"))
 _settled = (
@@ -69,6 +75,24 @@ _settled = (
 )
 
 
+@lru_cache(maxsize=8)
+def _claimed_for(seconds: float) -> Update:
+    """Make the statement that claims a batch; kept, since making it takes longer than running it."""
+    return (
+        batches.update()
+        .where(_this)
+        .values(
+            state=BatchState.SUBMITTING,
+            attempts=batches.c.attempts + 1,
+            reference=bindparam("new_reference"),
+            submitted_at=ServerTime(),
+            claim_owner=bindparam("new_owner"),
+            claim_expires_at=ServerTime(seconds),
+            **dict.fromkeys(_OF_LAST_OUTCOME),
+        )
+    )
+
+
 def fitting(owner: str) -> str:
     """Cut an owner's name to what the column holds; the end tells owners apart."""
     return owner[-_OWNER_LENGTH:]
@@ -88,23 +112,15 @@ def take(
     rows = [row for row in _lock(connection, send_key, references) if row.state in claimable]
     if not rows:
         return []
-    claimed = (
-        batches.update()
-        .where(_this)
-        .values(
-            state=BatchState.SUBMITTING,
-            attempts=batches.c.attempts + 1,
-            reference=bindparam("new_reference"),
-            submitted_at=ServerTime(),
-            claim_owner=fitting(owner),
-            claim_expires_at=ServerTime(seconds),
-            **dict.fromkeys(_OF_LAST_OUTCOME),
-        )
-    )
     connection.execute(
-        claimed,
+        _claimed_for(seconds),
         [
-            {"of_send": send_key, "of_batch": row.batch_no, "new_reference": references[row.batch_no]}
+            {
+                "of_send": send_key,
+                "of_batch": row.batch_no,
+                "new_reference": references[row.batch_no],
+                "new_owner": fitting(owner),
+            }
             for row in rows
         ],
     )
@@ -196,9 +212,7 @@ def names_of_messages(ids: Sequence[str], recipients: int) -> dict[str, str | No
 
 
 def _lock(connection: Connection, send_key: str, numbers: Iterable[int]) -> Sequence[Any]:
-    # In order, so that two workers who want the same batches wait for each other instead of both.
-    these = _locked.where(batches.c.send_key == send_key, batches.c.batch_no.in_(sorted(numbers)))
-    return connection.execute(these.order_by(batches.c.batch_no)).all()
+    return connection.execute(_locked, {"of_send": send_key, "wanted": list(numbers)}).all()
 
 
 def _may_settle(row: Row[Any], outcome: Outcome, owner: str) -> bool:

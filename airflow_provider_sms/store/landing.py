@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from airflow_provider_sms.errors import StoreUnavailable
 from airflow_provider_sms.records import DeliveryStatus, PageState, Queue
@@ -33,6 +33,26 @@ if TYPE_CHECKING:
 #: Drivers look up how to write a value by its exact type; a plain string is the fastest.
 _STATUS = {status: status.value for status in DeliveryStatus}
 _TABLES = {Queue.REPORTS: reports, Queue.REPLIES: replies}
+
+
+# Made once: with small pages, making a statement takes longer than running it.
+_page = (
+    select(pages.c.page_id, pages.c.conn_id, pages.c.source, pages.c.landed_at)
+    .add_columns(pages.c.read_at, pages.c.started_at, ServerTime().label("now"))
+    .where(pages.c.page_id == bindparam("this_page"))
+    .with_for_update()
+)
+_closed = (
+    pages.update()
+    .where(pages.c.page_id == bindparam("this_page"))
+    .values(
+        state=bindparam("new_state"),
+        records=bindparam("how_many"),
+        declared=bindparam("said"),
+        error=bindparam("why"),
+        landed_at=bindparam("then"),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +106,7 @@ class Landing:
         """
         with self._store.begin() as connection:
             # Locks the page's row, so that two workers that land one page take turns.
-            page = connection.execute(
-                select(pages.c.page_id, pages.c.conn_id, pages.c.source, pages.c.landed_at)
-                .add_columns(pages.c.read_at, pages.c.started_at, ServerTime().label("now"))
-                .where(pages.c.page_id == page_id)
-                .with_for_update()
-            ).one_or_none()
+            page = connection.execute(_page, {"this_page": page_id}).one_or_none()
             if page is None:
                 msg = f"page {page_id} has no row in the SMS store: was it deleted?"
                 raise StoreUnavailable(msg)
@@ -132,16 +147,15 @@ def _state(records: Sequence[Any], problem: str) -> PageState:
 
 
 def _close(connection: Connection, page_id: str, landed: Landed, declared: int | None, now: datetime) -> None:
-    closed = pages.update().where(pages.c.page_id == page_id)
-    connection.execute(
-        closed.values(
-            state=landed.state,
-            records=landed.records,
-            declared=declared,
-            error=landed.problem or None,
-            landed_at=now,
-        )
-    )
+    values = {
+        "this_page": page_id,
+        "new_state": landed.state,
+        "how_many": landed.records,
+        "said": declared,
+        "why": landed.problem or None,
+        "then": now,
+    }
+    connection.execute(_closed, values)
 
 
 def _columns(records: Sequence[Report] | Sequence[Reply], read_at: datetime) -> dict[str, Any]:
