@@ -1,4 +1,4 @@
-"""The least that the machine can do: bytes fetched or sent by a bare socket, rows written by the driver alone."""
+"""The least that the machine can do: bytes moved by a bare socket, rows written by the driver alone."""
 
 from __future__ import annotations
 

@@ -90,7 +90,8 @@ def _where() -> str:
         platform.machine(),
     )
     cores = len(os.sched_getaffinity(0))
-    return f"commit {commit or 'unknown'}, {cores} cores of {cpu}, {platform.system()}, Python {platform.python_version()}"
+    python = f"Python {platform.python_version()}"
+    return f"commit {commit or 'unknown'}, {cores} cores of {cpu}, {platform.system()}, {python}"
 
 
 if __name__ == "__main__":
