@@ -9,9 +9,12 @@ from __future__ import annotations
 import atexit
 import contextlib
 import json
+import logging
 import os
 import shutil
 import tempfile
+import uuid
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +65,7 @@ def store(tmp_path):
     """Open a real SQLite store with a spool of its own."""
     from airflow_provider_sms.store.engine import Store
 
-    store = Store.open(f"sqlite:///{tmp_path}/sms.db", spool_dir=tmp_path / "spool" / "sms_store")
+    store = Store.open(f"sqlite:///{tmp_path}/sms.db", spool_dir=tmp_path / "spool")
     yield store
     store.close()
 
@@ -134,6 +137,13 @@ def rows(store):
 
 
 @pytest.fixture
+def told(capfd, caplog):
+    """Give what was logged or printed until now, by whichever library, at any level."""
+    caplog.set_level(logging.DEBUG)
+    return lambda: "".join(capfd.readouterr()) + caplog.text
+
+
+@pytest.fixture
 def numbers():
     """Make up so many mainland numbers, each once."""
 
@@ -141,3 +151,83 @@ def numbers():
         return [str(first + each) for each in range(count)]
 
     return make
+
+
+class DagRun:
+    """
+    What became of a DAG.
+
+    :param state: of the run.
+    :param states: of its tasks, by task id (and map index).
+    :param xcoms: what its tasks returned, likewise.
+    :param rendered: their rendered fields as Airflow's database has them, likewise.
+    :param events: extras of the asset events, by address.
+    """
+
+    def __init__(self, ended: Any) -> None:
+        from airflow.models.asset import AssetEvent
+        from airflow.models.renderedtifields import RenderedTaskInstanceFields
+        from airflow.models.xcom import XComModel
+        from airflow.utils.session import create_session
+        from sqlalchemy import select
+
+        with create_session() as session:
+            self.state = str(ended.state)
+            instances = ended.get_task_instances(session=session)
+            self.states = {_name(each): str(each.state) for each in instances}
+            self.tries = {_name(each): each.try_number for each in instances}
+            mine = {"dag_id": ended.dag_id, "run_id": ended.run_id}
+            xcoms = session.scalars(select(XComModel).filter_by(key="return_value", **mine))
+            self.xcoms = {_name(each): XComModel.deserialize_value(each) for each in xcoms}
+            fields = session.scalars(select(RenderedTaskInstanceFields).filter_by(**mine))
+            self.rendered = {_name(each): each.rendered_fields for each in fields}
+            events = session.scalars(
+                select(AssetEvent).filter_by(source_dag_id=ended.dag_id, source_run_id=ended.run_id)
+            )
+            self.events = [(each.asset.uri, each.extra) for each in events]
+
+
+def _name(row: Any) -> Any:
+    return row.task_id if row.map_index < 0 else (row.task_id, row.map_index)
+
+
+@pytest.fixture(scope="session")
+def airflow_database():
+    """Make this process's metadata database."""
+    from airflow.utils.db import initdb
+
+    with warnings.catch_warnings():
+        # What serves the running tasks warns about its own test client; to import it here once is enough.
+        warnings.simplefilter("ignore")
+        import airflow.api_fastapi.execution_api.app  # noqa: F401
+    initdb()
+
+
+@pytest.fixture
+def run_dag(airflow_database, store_connection):
+    """
+    Run tasks in a real Airflow.
+
+    ``run_dag(lambda: SmsSendOperator(...))`` makes a DAG of them, runs it and gives a :class:`DagRun`.
+    """
+    from airflow.dag_processing.collection import update_dag_parsing_results_in_db
+    from airflow.models.dagbundle import DagBundleModel
+    from airflow.sdk import DAG
+    from airflow.serialization.serialized_objects import LazyDeserializedDAG
+    from airflow.utils.session import create_session
+
+    del airflow_database, store_connection
+
+    def run(build: Any, *, dag_id: str = "", **options: Any) -> DagRun:
+        with DAG(dag_id or f"test_{uuid.uuid4().hex[:12]}", schedule=None, **options) as dag:
+            build()
+        with create_session() as session:
+            session.merge(DagBundleModel(name="tests"))
+            session.commit()
+            update_dag_parsing_results_in_db(
+                "tests", None, [LazyDeserializedDAG.from_dag(dag)], {}, None, set(), session
+            )
+            session.commit()
+        return DagRun(dag.test())
+
+    return run

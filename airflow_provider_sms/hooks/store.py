@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, conf, mask_secret
 
@@ -67,6 +68,9 @@ def open_connection(connection: Any, conn_id: str | None) -> Store:
 
     wanted = store_named(conn_id)
     spool = Path(conf.get("sms", "spool_dir", fallback="") or airflow_home() / "sms" / "spool")
+    if wanted != store_named(None):
+        # A page must not be swept from one store's spool into another store.
+        spool = spool / "stores" / quote(wanted, safe="")
     connect_args: dict[str, Any] = {}
     if connection is not None:
         url, connect_args = _address(connection, wanted)

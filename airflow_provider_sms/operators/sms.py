@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_sms.assets import queue_asset
+from airflow_provider_sms.hooks.concealing import ConcealingFields, revealed
 from airflow_provider_sms.hooks.store import DEFAULT_STORE_CONN_ID
 from airflow_provider_sms.hooks.verdict import failing_for_good
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_sms.sending import Origin, SendOrder
 
 
-class _SendOperator(BaseOperator):
+class _SendOperator(ConcealingFields, BaseOperator):
     """What both sending operators share: recipients from wherever they are, and the way to the ledger."""
 
     template_fields: Sequence[str] = (
@@ -101,7 +102,8 @@ class _SendOperator(BaseOperator):
         from airflow_provider_sms import recipients
         from airflow_provider_sms.errors import PreflightError
 
-        given = {"recipients": self.recipients, "sql": self.sql, "path": self.path}
+        people = revealed(self.recipients)
+        given = {"recipients": people, "sql": self.sql, "path": self.path}
         named = [name for name, value in given.items() if value is not None]
         problems = []
         if len(named) != 1:
@@ -118,7 +120,7 @@ class _SendOperator(BaseOperator):
             from airflow.providers.common.compat.sdk import ObjectStoragePath
 
             return recipients.from_path(ObjectStoragePath(self.path))
-        return recipients.from_values(self.recipients)
+        return recipients.from_values(people)
 
     def _engine(self) -> Any:
         from airflow.providers.common.compat.sdk import BaseHook
@@ -151,6 +153,7 @@ class SmsSendOperator(_SendOperator):
     """
 
     template_fields: Sequence[str] = ("content", *_SendOperator.template_fields)
+    concealed_fields = ("content", "recipients")
 
     def __init__(self, *, content: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -161,7 +164,7 @@ class SmsSendOperator(_SendOperator):
 
         return SendOrder(
             send_key=key,
-            content=self.content,
+            content=revealed(self.content),
             send_at=self.send_at,
             extno=self.extno,
             on_unknown=self.on_unknown,
@@ -181,6 +184,7 @@ class SmsTemplateSendOperator(_SendOperator):
     """
 
     template_fields: Sequence[str] = ("template", *_SendOperator.template_fields)
+    concealed_fields = ("template", "recipients")
 
     def __init__(self, *, template: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -191,7 +195,7 @@ class SmsTemplateSendOperator(_SendOperator):
 
         return SendOrder(
             send_key=key,
-            template=self.template,
+            template=revealed(self.template),
             send_at=self.send_at,
             extno=self.extno,
             on_unknown=self.on_unknown,
@@ -312,13 +316,14 @@ class SmsCollectOperator(BaseOperator):
         :raises QueueBusy: another worker reads this queue; a retry waits for it.
         """
         from airflow_provider_sms import metrics
-        from airflow_provider_sms.collecting import Collector, queue_named
+        from airflow_provider_sms.collecting import Collector, collection_limits, queue_named
         from airflow_provider_sms.hooks.origin import owner_of, tell_assets
         from airflow_provider_sms.hooks.sms import SmsHook
         from airflow_provider_sms.store.leases import Leases
 
         with failing_for_good():
             queue = queue_named(self.sms_queue)
+            max_pages, max_seconds = collection_limits(self.max_pages, self.max_seconds, self.task_id)
             hook = SmsHook.for_connection(self.sms_conn_id, store_conn_id=self.store_conn_id)
             store = hook.store()
             tags = metrics.Tags(hook.vendor.name, self.sms_conn_id, queue.value)
@@ -326,10 +331,7 @@ class SmsCollectOperator(BaseOperator):
             with hook.gateway() as gateway:
                 collector = Collector(gateway, store, queue, owner=owner_of(context), log=self.log)
                 with metrics.of_collection(tags, collector):
-                    collected = collector.run(
-                        max_pages=None if self.max_pages in {None, ""} else int(self.max_pages),
-                        max_seconds=None if self.max_seconds in {None, ""} else float(self.max_seconds),
-                    )
+                    collected = collector.run(max_pages=max_pages, max_seconds=max_seconds)
         result = collected._asdict()
         tell_assets(context, self.sms_conn_id, self.sms_queue, result)
         return result

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_sms.hooks.concealing import ConcealingFields, revealed
 from airflow_provider_sms.sensors.base import QueueSensor
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class SmsReportSensor(QueueSensor):
         return report_condition(self.send_key, self.min_share, self.min_records, context, self.task_id)
 
 
-class SmsReplySensor(QueueSensor):
+class SmsReplySensor(ConcealingFields, QueueSensor):
     """
     Wait for replies.
 
@@ -67,6 +68,7 @@ class SmsReplySensor(QueueSensor):
     """
 
     template_fields: Sequence[str] = ("mobile", "pattern", "since", *QueueSensor.template_fields)
+    concealed_fields = ("mobile", "pattern")
     _vendor_queue = "replies"
 
     def __init__(
@@ -80,4 +82,11 @@ class SmsReplySensor(QueueSensor):
     def _condition(self, context: Context) -> Condition:
         from airflow_provider_sms.sensors.waiting import wanted_replies
 
-        return wanted_replies(self.mobile, self.pattern, self.since, self.min_records, context, self.task_id)
+        return wanted_replies(
+            revealed(self.mobile),
+            revealed(self.pattern),
+            self.since,
+            self.min_records,
+            context,
+            self.task_id,
+        )
