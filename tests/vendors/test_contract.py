@@ -162,7 +162,9 @@ def test_each_operation_has_samples(vendor, shelf):
     """A yes and a no of every operation are on the wire shelf."""
     for operation in vendor.operations:
         of_it = [
-            sample for sample in shelf if (sample.vendor, sample.parser) == (vendor, PAIRS[operation][-1])
+            sample
+            for sample in shelf
+            if (sample.vendor.name, sample.parser) == (vendor.name, PAIRS[operation][-1])
         ]
         said = [sample.expected for sample in of_it]
         assert any("error" in expected for expected in said), operation
