@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
-from airflow_provider_sms.errors import PreflightError, SmsError
+from airflow_provider_sms.errors import PreflightError, SmsError, VendorUnreachable
 from airflow_provider_sms.hooks.store import DEFAULT_STORE_CONN_ID, open_store
 from airflow_provider_sms.records import Queue
 from airflow_provider_sms.redact import secret_forms
@@ -203,6 +203,7 @@ class SmsHook(BaseHook):
         journalled and landed in tables, use ``SmsCollectOperator`` or ``SmsReportSensor`` instead.
 
         :return: the complete records of one page; an empty list when the queue is empty.
+        :raises VendorUnreachable: no answer; the text says whether records may be lost.
         :raises WireFormatError: the answer is not the vendor's; it is lost with this call.
         """
         return self._read(Queue.REPORTS)
@@ -215,15 +216,27 @@ class SmsHook(BaseHook):
         journalled and landed in tables, use ``SmsCollectOperator`` or ``SmsReplySensor`` instead.
 
         :return: the complete records of one page; an empty list when the queue is empty.
+        :raises VendorUnreachable: no answer; the text says whether records may be lost.
         :raises WireFormatError: the answer is not the vendor's; it is lost with this call.
         """
         return self._read(Queue.REPLIES)
 
     def _read(self, queue: Queue) -> list[Any]:
+        from airflow_provider_sms.transport.failures import NoAnswer
+
+        where = f"connection {self.sms_conn_id!r}"
         with self.gateway() as gateway:
-            page = gateway.parse(queue, gateway.read(gateway.prepare_read(queue)))
-        if not page.complete:
-            self.log.warning("connection %r: the page is not whole: %s", self.sms_conn_id, page.problem)
+            request = gateway.prepare_read(queue)
+            try:
+                response = gateway.read(request)
+            except NoAnswer as failure:
+                most = gateway.vendor.page_size(gateway.account, queue)
+                lost = f"the vendor may have deleted up to {most} records that never arrived"
+                lost = "nothing was read" if failure.surely_not_sent else lost
+                raise VendorUnreachable(f"{where}: {failure.reason}; {lost}") from None
+            page = gateway.parse(queue, response)
+        if page.problem or not page.complete:
+            self.log.warning("%s: the page is not whole: %s", where, page.problem)
         return list(page.records)
 
     def test_connection(self) -> tuple[bool, str]:

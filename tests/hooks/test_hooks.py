@@ -1,0 +1,230 @@
+"""The hooks: one subclass per vendor, connections checked, and every call for scripts."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_sms import errors
+from airflow_provider_sms.get_provider_info import get_provider_info
+from airflow_provider_sms.hooks import sms
+from airflow_provider_sms.hooks.sms import SmsHook
+from airflow_provider_sms.hooks.store import open_store
+from airflow_provider_sms.records import DeliveryStatus
+from airflow_provider_sms.sandbox import Fault, Sandbox
+
+EACH_VENDOR = pytest.mark.parametrize("vendor", ["beidoutong", "wavecom", "linkws", "smsadmin"])
+WITH_QUEUES = pytest.mark.parametrize("vendor", ["beidoutong", "wavecom", "smsadmin"])
+HOOKS = {
+    "beidoutong": sms.BeidoutongHook,
+    "wavecom": sms.WavecomHook,
+    "linkws": sms.LinkWSHook,
+    "smsadmin": sms.SmsAdminHook,
+}
+
+
+@EACH_VENDOR
+def test_a_connection_gives_its_vendors_hook(connections, vendor):
+    """By its type; a generic hook can do the same."""
+    hook = SmsHook.for_connection(connections(vendor))
+    assert type(hook) is HOOKS[vendor]
+    assert hook.vendor.name == vendor == SmsHook(f"sms_{vendor}").vendor.name
+
+
+@EACH_VENDOR
+def test_airflow_finds_the_hook_of_the_type(vendor):
+    """Connection type and class agree with what Airflow is told of this provider."""
+    types = {each["connection-type"]: each for each in get_provider_info()["connection-types"]}
+    assert types[HOOKS[vendor].conn_type]["hook-class-name"] == f"{sms.__name__}.{HOOKS[vendor].__name__}"
+
+
+def test_a_hook_of_another_vendor_is_refused(connections):
+    """Rather than speaking the wrong protocol to somebody's server."""
+    with pytest.raises(errors.PreflightError, match=r"use SmsHook\.for_connection"):
+        sms.WavecomHook(connections("smsadmin")).account  # noqa: B018 - asking is the test
+
+
+def test_a_connection_that_does_not_exist_is_named(store_connection):
+    """With how to create it."""
+    del store_connection
+    with pytest.raises(errors.PreflightError, match=r"connection 'nowhere'.*\n.*airflow connections add"):
+        SmsHook.for_connection("nowhere")
+
+
+@pytest.mark.parametrize("extra", ["[1, 2]", "not json", '"text"'])
+def test_an_extra_that_is_no_object_is_named(connections, monkeypatch, sandbox, extra):
+    """Without showing it: there may be a secret in it."""
+    connections("wavecom")
+    raw = sandbox.connection("wavecom") | {"extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_SMS_WAVECOM", json.dumps(raw))
+    with pytest.raises(errors.PreflightError, match="extra is no JSON object") as caught:
+        SmsHook("sms_wavecom").account  # noqa: B018 - asking is the test
+    assert extra not in str(caught.value)
+
+
+@EACH_VENDOR
+def test_the_test_button_says_what_is_left_and_sends_nothing(connections, sandbox, vendor):
+    """It asks for the balance, which proves address and password."""
+    worked, told = SmsHook.for_connection(connections(vendor)).test_connection()
+    assert worked
+    assert "Nothing was sent" in told
+    assert sandbox.calls.by_operation(vendor) == {"balance": 1}
+
+
+@EACH_VENDOR
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        pytest.param({"fields": {"password": "wrong-password"}}, id="password"),
+        pytest.param({"fields": {"port": 1}}, id="refused"),
+        pytest.param({"fields": {"host": "nowhere.invalid"}}, id="name"),
+        pytest.param({"fault": Fault("status", operation="balance", status=404)}, id="404"),
+        pytest.param({"fault": Fault("html", operation="balance")}, id="web-page"),
+        pytest.param({"fault": Fault("redirect", operation="balance")}, id="redirect"),
+        pytest.param({"fault": Fault("reset_before", operation="balance")}, id="reset"),
+        pytest.param({"fault": Fault("slow", operation="balance", seconds=2), "timeout": 0.3}, id="slow"),
+    ],
+)
+def test_the_test_button_tells_what_is_wrong(connections, sandbox, vendor, trouble):
+    """In words without an address, a query or a password."""
+    trouble = dict(trouble)
+    if fault := trouble.pop("fault", None):
+        sandbox.faults.add(fault)
+    account = sandbox.account(vendor)
+    worked, told = SmsHook.for_connection(connections(vendor, **trouble)).test_connection()
+    assert not worked
+    assert f"sms_{vendor}" in told
+    for secret in ("http://", account.password, account.password_md5, "wrong-password", account.login):
+        assert secret not in told
+
+
+@EACH_VENDOR
+def test_a_send_from_a_script(connections, sandbox, vendor):
+    """At most once per key, like the operator's."""
+    hook = SmsHook.for_connection(connections(vendor))
+    for _ in range(2):
+        result = hook.send("13800000000,13800000001", "您好【公司】", send_key="script")
+        assert (result["accepted"], result["send_key"]) == (2, "script")
+    assert sandbox.count_messages(vendor) == 2
+
+
+def test_a_template_send_from_a_script(connections, sandbox):
+    """With a random key."""
+    hook = SmsHook.for_connection(connections("smsadmin"))
+    result = hook.send_template([{"mobile": "13800000000", "name": "喆"}], "{name}您好")
+    assert result["send_key"].startswith("adhoc-")
+    assert sandbox.messages("smsadmin")[0].content == "喆您好"
+
+
+@EACH_VENDOR
+def test_a_balance_from_a_script(connections, sandbox, vendor):
+    """As an exact number with its unit."""
+    sandbox.account(vendor).balance = Decimal(42)
+    balance = SmsHook.for_connection(connections(vendor)).balance()
+    assert balance.remaining == 42
+    assert balance.unit == ("money" if vendor == "smsadmin" else "messages")
+
+
+@WITH_QUEUES
+def test_raw_reads_hand_over_one_page(connections, sandbox, rows, vendor):
+    """Nothing is journalled: what the caller does with the list is the only copy."""
+    sandbox.queue_reports(vendor, 3)
+    sandbox.queue_replies(vendor, [("13800000000", "a/b;c|d")])
+    hook = SmsHook.for_connection(connections(vendor))
+    reports, replies = hook.read_reports(), hook.read_replies()
+    assert [report.status for report in reports] == [DeliveryStatus.DELIVERED] * 3
+    assert [reply.content for reply in replies] == ["a/b;c|d"]
+    assert hook.read_reports() == []
+    assert rows("SELECT page_id FROM sms_pages") == []
+    for read in (SmsHook.read_reports, SmsHook.read_replies):
+        assert "the only copy" in read.__doc__
+
+
+@WITH_QUEUES
+def test_a_raw_read_that_fails_is_one_of_our_errors(connections, sandbox, vendor):
+    """And says what may be lost."""
+    hook = SmsHook.for_connection(connections(vendor))
+    sandbox.faults.add(Fault("reset_after", operation="reports"))
+    with pytest.raises(errors.VendorUnreachable, match=f"sms_{vendor}.* may have deleted"):
+        hook.read_reports()
+    with Sandbox.closed_port() as port:
+        closed = SmsHook.for_connection(connections(vendor, fields={"port": port}))
+        with pytest.raises(errors.VendorUnreachable, match="nothing was read"):
+            closed.read_reports()
+
+
+def test_a_word_check(connections):
+    """Where the vendor has one; elsewhere it says so."""
+    hook = SmsHook.for_connection(connections("smsadmin"))
+    assert hook.check_words("代开发票，谢谢") == ["代开发票"]
+    assert hook.check_words("您好") == []
+    with pytest.raises(errors.NotSupported, match="sms_wavecom"):
+        SmsHook.for_connection(connections("wavecom")).check_words("您好")
+
+
+# --- the store --------------------------------------------------------------------------------------
+
+
+def test_the_store_may_be_named_by_an_address_or_json(monkeypatch, tmp_path):
+    """Both forms of an ``AIRFLOW_CONN_`` variable lead to the same file."""
+    monkeypatch.setenv("AIRFLOW__SMS__SPOOL_DIR", str(tmp_path / "spool"))
+    path = tmp_path / "a" / "sms.db"
+    forms = [
+        f"sqlite:///{path}",
+        json.dumps({"conn_type": "sqlite", "host": str(path)}),
+        json.dumps({"conn_type": "sqlite", "schema": str(path)}),
+    ]
+    for form in forms:
+        monkeypatch.setenv("AIRFLOW_CONN_SMS_STORE", form)
+        store = open_store()
+        assert Path(store.engine.url.database) == path, form
+        store.prove_writable()
+        store.close()
+
+
+def test_without_a_connection_the_store_is_a_file_in_airflows_home(monkeypatch, tmp_path):
+    """Made on first use."""
+    monkeypatch.delenv("AIRFLOW_CONN_SMS_STORE", raising=False)
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    store = open_store()
+    store.prove_writable()
+    store.close()
+    assert (tmp_path / "sms" / "sms.db").exists()
+
+
+def test_each_store_has_a_spool_of_its_own(monkeypatch, tmp_path, store_connection):
+    """A page that one store could not take must not be swept into another."""
+    monkeypatch.setenv("AIRFLOW_CONN_SMS_ARCHIVE", f"sqlite:///{tmp_path}/archive.db")
+    other = open_store("sms_archive")
+    assert other.spool_dir != open_store().spool_dir
+    assert open_store().spool_dir == store_connection.spool_dir
+    other.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("http://somewhere/", "its type is 'http'"),
+        (None, "there is no such connection"),
+    ],
+)
+def test_a_store_that_is_none_is_refused(monkeypatch, store_connection, address, says):
+    """By name, with what it may be."""
+    del store_connection
+    if address:
+        monkeypatch.setenv("AIRFLOW_CONN_ELSEWHERE", address)
+    with pytest.raises(errors.PreflightError, match=says) as caught:
+        open_store("elsewhere")
+    assert "'elsewhere'" in str(caught.value)
+
+
+@pytest.mark.parametrize("executor", ["CeleryExecutor", "KubernetesExecutor", "LocalExecutor,CeleryExecutor"])
+def test_sqlite_is_refused_where_workers_are_on_several_machines(monkeypatch, store_connection, executor):
+    """Each would have a ledger of its own, and people would get messages twice."""
+    del store_connection
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", executor)
+    with pytest.raises(errors.PreflightError, match="must be PostgreSQL or MySQL/MariaDB"):
+        open_store()
