@@ -76,9 +76,6 @@ def small_pages(vendors: GatewayProcess, runs: int, share: float) -> Iterator[Ro
                 {
                     "ours": partial(_ours, vendors, dialect, vendor, count),
                     "by hand": partial(_by_hand, vendors, dialect, vendor, count, baseline),
-                    "each page": partial(
-                        _by_hand, vendors, dialect, vendor, count, partial(baseline, page_by_page=True)
-                    ),
                     "limit": partial(_limit, vendors, dialect, vendor, count, size),
                 },
                 runs,
@@ -86,7 +83,10 @@ def small_pages(vendors: GatewayProcess, runs: int, share: float) -> Iterator[Ro
             ours, hand = taken["ours"], taken["by hand"]
             told = f"{pages:,} {vendor} pages of {size}, {_NAMES[dialect]}"
             yield Row("P2", told, ours, hand, taken["limit"], (at_least(2, hand / ours),))
-            yield Row("", "  by hand: each page written as it comes", ours, taken["each page"])
+            # For the record, and once: the form that loses one page, not all, when something fails.
+            careful = partial(baseline, page_by_page=True)
+            each = medians({"": partial(_by_hand, vendors, dialect, vendor, count, careful)}, 1)
+            yield Row("", "  by hand: each page written as it comes", ours, each[""])
 
 
 def _ours(
