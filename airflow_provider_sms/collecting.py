@@ -11,7 +11,6 @@ Signals are held back from the vendor's first byte to the raw commit, and only t
 
 from __future__ import annotations
 
-import math
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -77,33 +76,6 @@ def queue_named(name: str) -> Queue:
         return Queue(name)
     except ValueError:
         raise errors.PreflightError([f"queue is {name!r}: use 'reports' or 'replies'"], "collect") from None
-
-
-def collection_limits(max_pages: Any, max_seconds: Any, where: str) -> tuple[int | None, float | None]:
-    """
-    Read the limits of a collection as users and templates write them; empty is none.
-
-    :param where: whose they are, for the error.
-    :raises PreflightError: listing what is wrong with them.
-    """
-    pages, seconds = _limit(max_pages), _limit(max_seconds)
-    problems = []
-    if pages is not None and not (pages >= 1 and pages.is_integer()):
-        problems.append(f"max_pages is {max_pages!r}: give a whole number above 0, or leave it empty")
-    if seconds is not None and not 0 < seconds < math.inf:
-        problems.append(f"max_seconds is {max_seconds!r}: give seconds above 0, or leave it empty")
-    if problems:
-        raise errors.PreflightError(problems, f"task {where!r}")
-    return None if pages is None else int(pages), seconds
-
-
-def _limit(value: Any) -> float | None:
-    if value is None or value == "":
-        return None
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return math.nan
 
 
 class Collector:
@@ -386,8 +358,8 @@ class Collector:
         if landed.problem:
             self._quarantined += 1
             told = (
-                f"page {page_id}: {landed.records} records landed, the rest could not be read "
-                f"({landed.problem}). {_kept(page_id)}"
+                f"connection {self._conn_id!r} ({self._vendor}): page {page_id}: {landed.records} records "
+                f"landed, the rest could not be read ({landed.problem}). {_kept(page_id)}"
             )
             # A page with an odd record is the vendor's; one that was cut, or gave none, may be anybody's.
             whole = response.complete and bool(page.records)

@@ -316,9 +316,10 @@ class SmsCollectOperator(BaseOperator):
         :raises QueueBusy: another worker reads this queue; a retry waits for it.
         """
         from airflow_provider_sms import metrics
-        from airflow_provider_sms.collecting import Collector, collection_limits, queue_named
+        from airflow_provider_sms.collecting import Collector, queue_named
         from airflow_provider_sms.hooks.origin import owner_of, tell_assets
         from airflow_provider_sms.hooks.sms import SmsHook
+        from airflow_provider_sms.operators.limits import collection_limits
         from airflow_provider_sms.store.leases import Leases
 
         with failing_for_good():
