@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import time
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
 PATIENCE = 30
 _CONNECT_SECONDS = 10
 _MYSQL_ANSWER_SECONDS = 300
+_LOGGING_NAME = "sms_store"
+
+
+def _tells_no_row(record: logging.LogRecord) -> bool:
+    # Parameters are hidden by the engine's own option; fetched rows it logs at DEBUG all the same.
+    return record.levelno > logging.DEBUG
+
+
+logging.getLogger(f"sqlalchemy.engine.Engine.{_LOGGING_NAME}").addFilter(_tells_no_row)
 
 
 def make_engine(url: URL, connect_args: dict[str, Any]) -> Engine:
@@ -46,7 +56,12 @@ def _sqlite(url: URL, connect_args: dict[str, Any]) -> Engine:
         problem = "a store in memory would forget what the vendor deleted: give the path of a file"
         raise PreflightError([problem], "SMS store")
     _make_file(str(url.database))
-    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": PATIENCE, **connect_args})
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        logging_name=_LOGGING_NAME,
+        connect_args={"timeout": PATIENCE, **connect_args},
+    )
     event.listen(engine, "connect", _on_sqlite_connect)
     event.listen(engine, "begin", _on_sqlite_begin)
     return engine
@@ -111,6 +126,7 @@ def _postgresql(url: URL, connect_args: dict[str, Any]) -> Engine:
     return create_engine(
         url,
         hide_parameters=True,
+        logging_name=_LOGGING_NAME,
         pool_pre_ping=True,
         isolation_level="READ COMMITTED",
         connect_args=defaults | connect_args,
@@ -130,6 +146,7 @@ def _mysql(url: URL, connect_args: dict[str, Any]) -> Engine:
         # One dialect name for both servers: nothing here differs between them.
         url.set(drivername=f"mysql+{driver}").update_query_dict({"charset": "utf8mb4"}),
         hide_parameters=True,
+        logging_name=_LOGGING_NAME,
         pool_pre_ping=True,
         # Under MySQL's usual REPEATABLE READ, a compare-and-set would judge by an old snapshot.
         isolation_level="READ COMMITTED",

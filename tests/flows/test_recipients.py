@@ -149,6 +149,19 @@ def test_a_query_that_fails_is_told_without_its_text(customers):
     assert "OperationalError" in str(caught.value)
 
 
+def test_a_query_logs_neither_statement_nor_rows(customers, told):
+    """At no level; whoever else uses the engine is logged as ever."""
+    # Whether it logs is decided when an engine is made.
+    customers = create_engine(customers.url)
+    sql = f"SELECT mobile, name FROM people WHERE mobile = '{FIRST}'"  # noqa: S608
+    assert recipients.from_sql(customers, sql)["mobile"] == [FIRST]
+    assert FIRST not in told()
+    with customers.connect() as connection:
+        connection.exec_driver_sql("SELECT 'somebody else'")
+    customers.dispose()
+    assert "somebody else" in told()
+
+
 def test_a_query_whose_columns_share_a_name_is_refused(customers):
     """Which of them is meant cannot be told."""
     with pytest.raises(PreflightError, match=r"'mobile' .*more than once"):
