@@ -100,7 +100,8 @@ def from_sql(engine: Engine, sql: str) -> Columns:
 def _unlogged(engine: Engine) -> Iterator[None]:
     """Keep an engine from logging what this thread does: statements at INFO, fetched rows at DEBUG."""
     # With "echo" it logs by an object that stands before the logger.
-    logger: logging.Logger = getattr(engine.logger, "logger", engine.logger)
+    told: Any = engine.logger
+    logger: logging.Logger = getattr(told, "logger", told)
     here = threading.get_ident()
 
     def elsewhere(record: logging.LogRecord) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 
 import numpy as np
@@ -149,8 +150,9 @@ def test_a_query_that_fails_is_told_without_its_text(customers):
     assert "OperationalError" in str(caught.value)
 
 
-def test_a_query_logs_neither_statement_nor_rows(customers, told):
+def test_a_query_logs_neither_statement_nor_rows(customers, told, monkeypatch):
     """At no level; whoever else uses the engine is logged as ever."""
+    monkeypatch.setattr(logging.getLogger("sqlalchemy"), "level", logging.DEBUG)
     # Whether it logs is decided when an engine is made.
     customers = create_engine(customers.url)
     sql = f"SELECT mobile, name FROM people WHERE mobile = '{FIRST}'"  # noqa: S608
