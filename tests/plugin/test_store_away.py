@@ -21,7 +21,7 @@ def spooled(tmp_path):
     return lambda: list((tmp_path / "spool").rglob("*.page"))
 
 
-def eventually(look, seconds=10.0):
+def eventually(look, seconds=60.0):
     deadline = time.monotonic() + seconds
     while not (found := look()) and time.monotonic() < deadline:
         time.sleep(0.05)
