@@ -133,12 +133,12 @@ def _chain(error: BaseException | None) -> str:
 
 @pytest.mark.parametrize("vendor", VENDORS)
 @pytest.mark.parametrize("fault", [None, *WEATHER], ids=lambda fault: fault.kind if fault else "fine")
-def test_no_canary_is_seen(canary, sandbox, told, monkeypatch, vendor, fault):
+def test_no_canary_is_seen(canary, sandbox, told, caplog, monkeypatch, vendor, fault):
     """With every logger at DEBUG, in good weather and bad, in results, errors and their whole chains."""
     monkeypatch.setattr("airflow_provider_sms.submitting._BACKOFF", (0.01, 0.01))
     monkeypatch.setattr("airflow_provider_sms.vendors.smsadmin.SmsAdminVendor.intervals", {})
     for name in list(logging.root.manager.loggerDict):
-        monkeypatch.setattr(logging.getLogger(name), "level", logging.NOTSET)
+        caplog.set_level(logging.NOTSET, name)
     conn_id = canary(vendor)
     if vendor != "linkws":
         sandbox.queue_replies(vendor, [(number, REPLY) for number in NUMBERS[:60]])

@@ -151,11 +151,11 @@ def test_a_terminal_no_stops_the_batches_behind_it(sandbox, gateway_of, send_to,
     assert set(states(rows)) == {"accepted"}
 
 
-@EACH_VENDOR
+@pytest.mark.parametrize("vendor", ["beidoutong", "wavecom"])
 def test_a_retry_sends_only_the_rest(sandbox, gateway_of, send_to, numbers, vendor):
     """What was accepted is not sent again, what surely was not is."""
     gateway = gateway_of(vendor, max_in_flight=1)
-    sandbox.faults.add(Fault("refuse", operation="send", vendor=vendor, after=1, seconds=1.5))
+    sandbox.faults.add(Fault("refuse", operation="send", vendor=vendor, after=1, seconds=3))
     with pytest.raises(errors.SubmitNotSent):
         send_to(gateway, numbers(1234), TEXT)
     first = sandbox.count_messages(vendor)
@@ -166,7 +166,7 @@ def test_a_retry_sends_only_the_rest(sandbox, gateway_of, send_to, numbers, vend
 
 
 def _wait_until_open(sandbox):
-    for _ in range(200):
+    for _ in range(500):
         try:
             socket.create_connection((sandbox.host, sandbox.port), 1).close()
         except OSError:
