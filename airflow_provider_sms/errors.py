@@ -172,4 +172,11 @@ class QueueBusy(SmsError):
 
 
 class StoreUnavailable(SmsError):
-    """The store cannot be written. The text says whether anything was read, and where that is now."""
+    """
+    The store cannot be written. The text says whether anything was read, and where that is now.
+
+    ``deadlocked`` is true when the database surely took the transaction back because others were in its way:
+    the same one may be tried again at once.
+    """
+
+    deadlocked: bool = False

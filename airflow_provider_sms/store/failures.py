@@ -37,6 +37,10 @@ _MYSQL_MEANINGS = {
     2013: "connection lost",
 }
 
+#: With these a database surely took the whole transaction back.
+_DEADLOCK_STATES = frozenset({"40001", "40P01"})
+_MYSQL_DEADLOCK = 1213
+
 
 @contextmanager
 def mapped_errors() -> Iterator[None]:
@@ -47,10 +51,11 @@ def mapped_errors() -> Iterator[None]:
 
     :raises StoreUnavailable: the store is away, full, read-only, or refused the statement.
     """
+    deadlocked = False
     try:
         yield
     except exc.DBAPIError as error:
-        reason = describe(error.orig)
+        reason, deadlocked = describe(error.orig), _is_deadlock(error.orig)
     except exc.TimeoutError:
         reason = "no free connection in time"
     except sqlite3.Error as error:
@@ -58,11 +63,17 @@ def mapped_errors() -> Iterator[None]:
     else:
         return
     failure = StoreUnavailable(unavailable(reason))
+    failure.deadlocked = deadlocked
     try:
         raise failure
     finally:
         # Python notes what was being handled in the caller's block; "from None" would only hide it.
         failure.__context__ = None
+
+
+def _is_deadlock(error: BaseException | None) -> bool:
+    code = error.args[0] if error is not None and error.args else None
+    return getattr(error, "sqlstate", None) in _DEADLOCK_STATES or code == _MYSQL_DEADLOCK
 
 
 def unavailable(reason: str) -> str:

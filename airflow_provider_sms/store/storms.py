@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import exc, select
 
+from airflow_provider_sms.errors import StoreUnavailable
 from airflow_provider_sms.store.clock import Elapsed, ServerTime
 from airflow_provider_sms.store.schema import storms
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 _ALL_TEXTS = "*"
 _HOUR = 3600.0
+#: How often a transaction that others were in the way of is tried before its last time.
+_TRIES = 5
 
 
 class Held(NamedTuple):
@@ -87,8 +90,7 @@ class Storms:
         held: dict[str, Held] = {}
         # In one order everywhere, so that two processes wait for each other and never deadlock.
         for mobile in sorted(mobiles):
-            with self._store.begin() as connection:
-                missed = self._admit(connection, mobile, digest)
+            missed = self._admit_one(mobile, digest)
             if missed is not None:
                 held[mobile] = missed
         return Admitted(held, len(mobiles) - len(held))
@@ -110,6 +112,18 @@ class Storms:
                 other = storms.update().where(*self._of(mobile, _ALL_TEXTS))
                 counts = {"sent": storms.c.sent - 1, "suppressed": storms.c.suppressed + missed.other}
                 connection.execute(other.where(storms.c.sent > 0).values(pending_until=None, **counts))
+
+    def _admit_one(self, mobile: str, digest: str) -> Held | None:
+        # MySQL calls it a deadlock when several make the first row of a number at once.
+        for _ in range(_TRIES):
+            try:
+                with self._store.begin() as connection:
+                    return self._admit(connection, mobile, digest)
+            except StoreUnavailable as failure:
+                if not failure.deadlocked:
+                    raise
+        with self._store.begin() as connection:
+            return self._admit(connection, mobile, digest)
 
     def _admit(self, connection: Connection, mobile: str, digest: str) -> Held | None:
         # The row of all texts first: it is the lock of the number.
