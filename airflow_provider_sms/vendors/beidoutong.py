@@ -25,6 +25,7 @@ from airflow_provider_sms.vendors.beidoutong_queues import (
     reply_reader,
     report_reader,
 )
+from airflow_provider_sms.vendors.soap_fields import SOAP_FIELDS
 from airflow_provider_sms.vendors.xml import read_answer
 from airflow_provider_sms.vendors.xml_tree import UNCARRIED
 from airflow_provider_sms.wire import SoapCall, WireRequest
@@ -91,16 +92,7 @@ class BeidoutongVendor(Vendor):
             minimum=10,  # §4.2, §5.2
             maximum=10_000,
         ),
-        ConnectionField(
-            "wsdl",
-            "WSDL",
-            "The WSDL of this package, or the one that the vendor's server gives.",
-            default="packaged",
-            choices=("packaged", "fetch"),
-        ),
-        ConnectionField(
-            "soap_version", "SOAP version", "Version of SOAP.", default="1.2", choices=("1.2", "1.1")
-        ),
+        *SOAP_FIELDS,
     )
 
     def page_size(self, account: Account, queue: Queue) -> int:

@@ -17,6 +17,7 @@ from airflow_provider_sms import errors
 from airflow_provider_sms.records import Balance, Receipt
 from airflow_provider_sms.vendors.base import ConnectionField, Limits, Operation, Vendor
 from airflow_provider_sms.vendors.linkws_tables import CODES
+from airflow_provider_sms.vendors.soap_fields import SOAP_FIELDS
 from airflow_provider_sms.vendors.xml import single_value
 from airflow_provider_sms.vendors.xml_tree import UNCARRIED
 from airflow_provider_sms.wire import SoapCall, WireRequest
@@ -77,16 +78,7 @@ class LinkWSVendor(Vendor):
             "SOAP operation that sends, where the vendor's server has another than BatchSend2.",
             default="",
         ),
-        ConnectionField(
-            "wsdl",
-            "WSDL",
-            "The WSDL of this package, or the one that the vendor's server gives.",
-            default="packaged",
-            choices=("packaged", "fetch"),
-        ),
-        ConnectionField(
-            "soap_version", "SOAP version", "Version of SOAP.", default="1.2", choices=("1.2", "1.1")
-        ),
+        *SOAP_FIELDS,
     )
 
     def check_options(self, options: Mapping[str, Any]) -> list[str]:
