@@ -22,7 +22,7 @@ RUN := $(DEV)/bin/python -P -m
 below = $(foreach each,$(wildcard $(1)/*),$(each) $(call below,$(each)))
 SOURCES := $(filter-out %.pyc %__pycache__,$(call below,airflow_provider_sms)) README.md
 
-.PHONY: help demo test docs lint bench clean
+.PHONY: help demo test docs lint bench torture clean
 
 help:
 	@echo "make demo    a campaign against the built-in sandbox, its tables and chart in demo-output/"
@@ -30,6 +30,7 @@ help:
 	@echo "make lint    ruff, mypy and the import contracts alone"
 	@echo "make docs    the documentation, in docs/_build/html"
 	@echo "make bench   the performance table, with QUICK=1 in short; see docs/performance.md"
+	@echo "make torture the proofs of the promises in their long form, SIZE=0.02 for a look; see docs/delivery-promises.md"
 	@echo "make clean   remove everything that make made"
 
 demo: $(DEMO)/.package
@@ -56,6 +57,9 @@ docs: $(DEV)/.package
 
 bench: $(DEV)/.package ## BENCH_ARGS="--only P1 --runs 3 --lenient" for a part of it
 	@$(DEV)/bin/python benchmarks/run.py $(if $(QUICK),--quick) $(BENCH_ARGS)
+
+torture: $(DEV)/.package ## TORTURE_ARGS="--only R1 R6 --seed 2 --json torture.json --resume" for a part of it
+	@$(DEV)/bin/python benchmarks/torture/run.py $(if $(SIZE),--size $(SIZE)) $(TORTURE_ARGS)
 
 clean:
 	rm -rf .venv build dist demo-output docs/_build docs/_generated
