@@ -1,0 +1,101 @@
+"""
+Inputs that coverage leads: atheris watches which code an input reaches and goes on from those that are new.
+
+It ends its process when it is done, so every parser gets one of its own; ``python guided.py PARSER RUNS SEED
+FOLDER`` is such a process.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+import tempfile
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from figures import Progress
+    from parsers import Parser
+
+_LONGEST = 2_000
+_EXECUTED = re.compile(rb"stat::number_of_executed_units:\s*([0-9]+)")
+
+
+class Books(Protocol):
+    """Where counts and failures go."""
+
+    guided: Counter[str]
+
+    def note(self, parser: str, kind: str, body: bytes) -> None:
+        """Note that an input did what none may do."""
+
+
+def run(books: Books, parsers: list[Parser], inputs: int, progress: Progress) -> None:
+    """
+    Let every parser read so many inputs.
+
+    :raises CannotRun: there is no atheris.
+    """
+    from figures import CannotRun
+
+    if importlib.util.find_spec("atheris") is None:
+        raise CannotRun("there is no atheris in this environment")
+    progress.part("guided")
+    for position, parser in enumerate(parsers):
+        progress(position, len(parsers), parser.name)
+        if books.guided[parser.name] < inputs:
+            _lead(books, parser, inputs, progress.seed)
+
+
+def _lead(books: Books, parser: Parser, inputs: int, seed: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        (place / "corpus").mkdir()
+        for number, sample in enumerate(parser.samples):
+            (place / "corpus" / f"{number:03}").write_bytes(sample)
+        command = [sys.executable, __file__, parser.name, str(inputs), str(seed), folder]
+        told = subprocess.run(command, capture_output=True, check=False)  # noqa: S603
+        struck = [path for path in place.iterdir() if path.name.startswith(("crash-", "timeout-", "oom-"))]
+        for path in struck:
+            books.note(parser.name, "error", path.read_bytes())
+        executed = _EXECUTED.search(told.stderr)
+        if told.returncode and not struck:
+            sys.stderr.write(told.stderr.decode(errors="replace")[-2000:])
+            raise RuntimeError(f"atheris ended with {told.returncode} at {parser.name}")
+        books.guided[parser.name] += int(executed[1]) if executed else 0
+
+
+def _child(name: str, inputs: str, seed: str, folder: str) -> None:
+    import atheris
+
+    with atheris.instrument_imports(include=["airflow_provider_sms"], enable_loader_override=False):
+        from parsers import all_parsers
+
+        # The vendors' modules are imported when they are first asked for.
+        parser = next(each for each in all_parsers() if each.name == name)
+    from striking import check_answer, check_page
+
+    check = check_page if parser.pages else check_answer
+
+    def read(body: bytes) -> None:
+        # Where it is cut is drawn from the input itself, so that a failure can be had again.
+        prefix = body[: zlib.crc32(body) % len(body)] if body else b""
+        if kind := check(parser, body, prefix):
+            raise AssertionError(kind)
+
+    arguments = [
+        "guided", f"-runs={inputs}", f"-seed={seed}", f"-max_len={_LONGEST}", "-timeout=10",
+        "-rss_limit_mb=2048",
+        f"-artifact_prefix={folder}/", "-print_final_stats=1", "-verbosity=0", f"{folder}/corpus",
+    ]  # fmt: skip
+    atheris.Setup(arguments, read)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    _child(*sys.argv[1:])
