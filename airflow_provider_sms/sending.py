@@ -10,7 +10,7 @@ submitted, so that two runs of one task never submit the same batch. What happen
 ``unknown`` never is, unless the user says ``resend``: it may have been accepted. A claim whose owner died
 runs out and becomes ``unknown`` as well.
 
-Threads only move bytes; the ledger is read and written by the calling thread alone.
+Lanes only move bytes; the ledger is read and written by the calling thread alone.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from airflow_provider_sms import errors, planning
 from airflow_provider_sms.records import Submission
 from airflow_provider_sms.store.ledger import Ledger
 from airflow_provider_sms.store.plans import PlannedBatch, PlannedSend
+from airflow_provider_sms.store.template_id import template_id
 from airflow_provider_sms.submitting import Submitting, new_reference
 from airflow_provider_sms.text import segments
 from airflow_provider_sms.vendors.base import Operation
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_sms.gateway import Gateway
+    from airflow_provider_sms.judging import Judge
     from airflow_provider_sms.recipients import Columns
     from airflow_provider_sms.store.engine import Store
     from airflow_provider_sms.store.plans import SendRow, SendSummary
@@ -137,7 +139,7 @@ def send(
         planned=planned,
     )
     submitting.submit_all()
-    return _conclude(ledger.summary(order.send_key), submitting, order, log)
+    return _conclude(ledger.summary(order.send_key), submitting.judge, order, log)
 
 
 # --- plan ------------------------------------------------------------------------------------------
@@ -187,6 +189,7 @@ def _plan(
         task_id=origin.task_id,
         run_id=origin.run_id,
         map_index=origin.map_index,
+        template_id=None if order.template is None else template_id(order.template),
     )
     batches = [
         PlannedBatch(
@@ -282,22 +285,22 @@ def _check_people(known: SendRow, people: set[str], ledger: Ledger) -> None:
 
 
 def _conclude(
-    summary: SendSummary, run: Submitting, order: SendOrder, log: logging.Logger | Any
+    summary: SendSummary, judge: Judge, order: SendOrder, log: logging.Logger | Any
 ) -> dict[str, Any]:
     """Give the counts, or raise the error that says what is left and what a retry will do."""
     counts = (
         f"send {summary.send_key}: of {summary.recipients:,} recipients {summary.accepted:,} accepted, "
         f"{summary.rejected:,} rejected, {summary.unknown:,} unknown, {summary.not_sent:,} not sent"
     )
-    if run.first_refusal is not None:
-        refusal = run.first_refusal
+    if judge.first_refusal is not None:
+        refusal = judge.first_refusal
         message = (
             f"{counts}. {refusal} After that is mended, clear the task: it sends only what was not accepted."
         )
         words = {"words": refusal.words} if isinstance(refusal, errors.ContentRejected) else {}
         raise type(refusal)(message, refusal.code, **words)
-    why = f" ({run.last_failure})" if run.last_failure else ""
-    if run.misdirected:
+    why = f" ({judge.last_failure})" if judge.last_failure else ""
+    if judge.misdirected:
         # Not for a retry: each would only make more batches unknown.
         raise errors.SubmitUnknown(
             f"{counts}{why}. What answers is not the vendor's service: correct the connection's address, "

@@ -117,6 +117,7 @@ MEANINGS: Mapping[str, str] = {
     "status": "`delivered` `failed` `pending` `unknown`",
     "submitted_at": "when it was handed to the vendor last",
     "template_values": "the values of a vendor's own template, as JSON",
+    "template_id": "names the template, by the SHA-256 of its text; `NULL` where all get one text",
     "templated": "whether it used the vendor's own template",
     "time_source": "whether the time is the vendor's, or that of the reading",
     "total": "all that was ever bought, where the vendor says so",

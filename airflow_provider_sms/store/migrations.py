@@ -8,17 +8,20 @@ wait and find it done. A store newer than the package is refused: its tables may
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sqlalchemy import func, inspect, select, text
 
 from airflow_provider_sms.errors import StoreUnavailable
 from airflow_provider_sms.store import schema, views
+from airflow_provider_sms.store.steps import STEPS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from sqlalchemy.engine import Connection, Engine
+
+    from airflow_provider_sms.store.steps import Step
 
 VERSION = "schema_version"
 PROOF = "written"
@@ -26,23 +29,6 @@ PROOF = "written"
 #: Any number that nobody else locks by.
 _POSTGRES_LOCK = 7_067_673
 _LOCK_SECONDS = 60
-
-
-class Step(NamedTuple):
-    """
-    One change of the tables.
-
-    :param version: the schema version that it leads to; each step follows the one before.
-    :param run: makes the change. It may be run again when a crash cut it off (MySQL commits each
-        statement of this kind on its own), so it must look before it acts.
-    """
-
-    version: int
-    run: Callable[[Connection], None]
-
-
-#: Changes since version 1, oldest first.
-STEPS: tuple[Step, ...] = ()
 
 
 def bring_up(engine: Engine, steps: Sequence[Step] = STEPS) -> None:
@@ -60,13 +46,13 @@ def bring_up(engine: Engine, steps: Sequence[Step] = STEPS) -> None:
             return
         found = _version(connection)
         if found is None:
-            _create(connection, target)
-        else:
-            for step in steps:
-                if step.version > found:
-                    step.run(connection)
-                    _write_version(connection, step.version)
+            _create(connection)
+        for step in steps:
+            if found is not None and step.version > found:
+                step.run(connection)
         views.create_views(connection)
+        # Last of all: whatever was cut off before is taken up again, since it left the old version.
+        _write_version(connection, target, new=found is None)
 
 
 def _is_current(connection: Connection, target: int) -> bool:
@@ -87,17 +73,18 @@ def _version(connection: Connection) -> int | None:
     return None if value is None else int(value)
 
 
-def _create(connection: Connection, target: int) -> None:
+def _create(connection: Connection) -> None:
     schema.metadata.create_all(connection)
     # The proof row is there from the start, so that proving is a plain update: upserts of one row
     # by many workers would deadlock on MySQL.
     if connection.scalar(select(func.count()).where(schema.meta.c.name == PROOF)) == 0:
         connection.execute(schema.meta.insert(), {"name": PROOF, "value": ""})
-    # Last of all: a creation that was cut off is taken up again, since it left no version.
-    connection.execute(schema.meta.insert(), {"name": VERSION, "value": str(target)})
 
 
-def _write_version(connection: Connection, version: int) -> None:
+def _write_version(connection: Connection, version: int, *, new: bool) -> None:
+    if new:
+        connection.execute(schema.meta.insert(), {"name": VERSION, "value": str(version)})
+        return
     connection.execute(schema.meta.update().where(schema.meta.c.name == VERSION), {"value": str(version)})
 
 

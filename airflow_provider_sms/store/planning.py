@@ -69,6 +69,7 @@ def write(
                 "segments": batch.total_segments,
                 "content": batch.content,
                 "templated": bool(batch.values),
+                "template_id": send.template_id,
                 "extno": batch.extno,
                 "send_at": batch.send_at,
                 "attempts": 0,

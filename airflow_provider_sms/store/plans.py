@@ -23,6 +23,7 @@ class PlannedSend:
     :param fingerprint: SHA-256 (hexadecimal) of what must not change under one send key: the text or
         template, and the connection.
     :param dag_id: the Airflow task it belongs to, where there is one; likewise the next three.
+    :param template_id: names the template that its texts are made of, where there is one.
     """
 
     send_key: str
@@ -33,6 +34,7 @@ class PlannedSend:
     task_id: str | None = None
     run_id: str | None = None
     map_index: int | None = None
+    template_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

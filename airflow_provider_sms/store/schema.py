@@ -94,6 +94,8 @@ batches = _table(
     Column("message_ids", prose()),
     # When texts and numbers went; such a batch cannot be submitted any more.
     Column("purged_at", UtcDateTime),
+    # Names the template (see template_id.py); empty where one text went to all.
+    Column("template_id", key(64)),
     Index("sms_batches_send", "send_id", "batch_no", unique=True),
     Index("sms_batches_state", "state", "vendor"),
     Index("sms_batches_submitted", "submitted_at"),

@@ -13,7 +13,8 @@ from sqlalchemy import inspect, text
 from airflow_provider_sms.errors import PreflightError, StoreUnavailable
 from airflow_provider_sms.store import migrations, schema
 from airflow_provider_sms.store.engine import Store
-from airflow_provider_sms.store.migrations import Step, bring_up
+from airflow_provider_sms.store.migrations import bring_up
+from airflow_provider_sms.store.steps import STEPS, Step
 
 CANARY = "13812345678"
 
@@ -152,13 +153,17 @@ def test_a_store_of_a_newer_package_is_refused(place, tmp_path):
 def test_migrations_run_in_order_and_once(place, tmp_path):
     store = Store.open(place.url, spool_dir=tmp_path)
     ran = []
-    steps = [Step(number, lambda _, number=number: ran.append(number)) for number in (2, 3)]
-    bring_up(store.engine, steps[:1])
+    last = STEPS[-1].version
+    steps = [
+        *STEPS,
+        *(Step(number, lambda _, number=number: ran.append(number)) for number in (last + 1, last + 2)),
+    ]
+    bring_up(store.engine, steps[:-1])
     bring_up(store.engine, steps)
     bring_up(store.engine, steps)
-    assert ran == [2, 3]
+    assert ran == [last + 1, last + 2]
     with store.reading() as connection:
-        assert migrations._version(connection) == 3
+        assert migrations._version(connection) == last + 2
     store.close()
 
 

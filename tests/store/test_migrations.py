@@ -1,0 +1,272 @@
+"""Stores of every release are brought up to date in place, whoever comes first and whatever is killed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import MetaData, create_engine, inspect, select
+
+from airflow_provider_sms.records import BatchState
+from airflow_provider_sms.store import migrations, schema
+from airflow_provider_sms.store.engine import Store
+from airflow_provider_sms.store.landing import Landing
+from airflow_provider_sms.store.ledger import Ledger
+from airflow_provider_sms.store.plans import PlannedBatch, PlannedSend
+from airflow_provider_sms.store.steps import STEPS
+from airflow_provider_sms.store.template_id import template_id
+
+SCHEMAS = Path(__file__).with_name("schemas")
+RELEASES = sorted({file.name.rsplit(".", 2)[0] for file in SCHEMAS.glob("*.sql")})
+ROOT = Path(__file__).parents[2]
+
+
+def dump_of(release, dialect):
+    return SCHEMAS / f"{release}.{dialect}.sql"
+
+
+def restore(address, dump):
+    """Make a store as a release left it, without a line of this package."""
+    engine = create_engine(address)
+    connection = engine.raw_connection()
+    cursor = connection.cursor()
+    statements = dump.read_text(encoding="utf-8").rstrip().removesuffix(";").split(";\n\n")
+    for statement in statements:
+        cursor.execute(statement.partition("\n\n")[2] if statement.startswith("--") else statement)
+    connection.commit()
+    connection.close()
+    engine.dispose()
+
+
+def shape(engine):
+    """Everything that a schema consists of, without the order of columns."""
+    with engine.connect() as connection:
+        seen = inspect(connection)
+        shapes = {}
+        for name in [*seen.get_table_names(), *seen.get_view_names()]:
+            columns = {
+                column["name"]: (str(column["type"]), column["nullable"]) for column in seen.get_columns(name)
+            }
+            indexes = {
+                index["name"]: (tuple(index["column_names"]), bool(index["unique"]))
+                for index in seen.get_indexes(name)
+            }
+            keys = tuple(seen.get_pk_constraint(name)["constrained_columns"])
+            unique = {tuple(each["column_names"]) for each in seen.get_unique_constraints(name)}
+            shapes[name] = (columns, indexes, keys, unique)
+        views = {name: _unnamed(seen.get_view_definition(name)) for name in seen.get_view_names()}
+    return shapes, views
+
+
+def _unnamed(definition):
+    # MySQL and PostgreSQL write the database's own name into a view.
+    return re.sub(r"sms_test_[0-9a-f]+", "this_place", definition)
+
+
+@pytest.fixture(params=RELEASES)
+def release(request):
+    return request.param
+
+
+@pytest.fixture
+def old(place, release):
+    """Give a place with the store of a release in it."""
+    restore(place.address, dump_of(release, place.dialect))
+    return place
+
+
+def opened(place, tmp_path):
+    return Store.open(place.url, spool_dir=tmp_path / "spool")
+
+
+def test_an_old_store_gets_the_shape_of_a_new_one(old, shared_stores, tmp_path):
+    """Columns, types, keys, indexes and views; a change of the schema without a step fails here."""
+    fresh = shape(shared_stores(old.dialect).engine)
+    store = opened(old, tmp_path)
+    assert shape(store.engine) == fresh
+    with store.reading() as connection:
+        assert migrations._version(connection) == STEPS[-1].version
+    store.close()
+
+
+def test_the_rows_stay(old, tmp_path):
+    """Each row of the dump, in each of its columns."""
+    engine = create_engine(old.address)
+    tables = MetaData()
+    tables.reflect(engine)
+
+    def rows():
+        # The columns that the old store had.
+        with engine.connect() as connection:
+            return {
+                table.name: sorted(map(repr, connection.execute(select(table))))
+                for table in tables.sorted_tables
+                if table.name != schema.meta.name
+            }
+
+    before = rows()
+    opened(old, tmp_path).close()
+    assert rows() == before
+    assert sum(map(len, before.values())) > 20
+    engine.dispose()
+
+
+def test_the_flows_go_on_where_they_stood(old, tmp_path, make_report):
+    """What was planned is submitted, what was unknown is settled, what was landed shows."""
+    store = opened(old, tmp_path)
+    ledger = Ledger(store)
+    with store.reading() as connection:
+        told = connection.exec_driver_sql(
+            "SELECT delivery, template_id FROM sms_message_status WHERE send_key = 'accepted' ORDER BY seq"
+        )
+        assert [tuple(row) for row in told] == [("delivered", None), ("failed", None), ("pending", None)]
+        page_id = connection.exec_driver_sql("SELECT page_id FROM sms_pages WHERE queue = 'reports'").scalar()
+    assert ledger.claim("planned", 1, "worker", 60, "plannedref1")
+    assert ledger.settle("planned", 1, BatchState.ACCEPTED, owner="worker", message_ids=["78"])
+    # The page is read again by a better parser: its rows keep their places, one is new.
+    reports = [make_report(f"1380000000{place}", "77") for place in (1, 2)]
+    reports += [make_report("18600000003", "77"), make_report("13800000001", "78")]
+    reports += [make_report("13800000002", "unknownref1")]
+    Landing(store).land(page_id, "sms_main", "wavecom", "reports", reports)
+    assert ledger.settle_by_reports("unknown") == [("unknown", 1)]
+    send = PlannedSend("new", "sms_main", "wavecom", "e" * 64, template_id=template_id("您好{name}"))
+    assert ledger.plan(send, [PlannedBatch(1, "new1", ["13900000001"], "您好王【公司】")])
+    with store.reading() as connection:
+        told = connection.exec_driver_sql(
+            "SELECT send_key, count(*) FROM sms_message_status WHERE delivery = 'delivered' GROUP BY send_key"
+        )
+        assert dict(tuple(row) for row in told) == {"accepted": 3, "planned": 1, "unknown": 1}
+        named = connection.exec_driver_sql("SELECT template_id FROM sms_batches WHERE send_key = 'new'")
+        assert named.scalar() == template_id("您好{name}")
+    store.close()
+
+
+OPEN = """
+import sys
+from pathlib import Path
+from airflow_provider_sms.store.engine import Store
+store = Store.open(sys.argv[1], spool_dir=Path(sys.argv[2]))
+store.prove_writable()
+store.close()
+"""
+
+
+def test_processes_that_come_at_once_take_turns(old, shared_stores, tmp_path, run_many):
+    fresh = shape(shared_stores(old.dialect).engine)
+    run_many(OPEN, old.address, tmp_path / "spool")
+    engine = create_engine(old.address)
+    assert shape(engine) == fresh
+    engine.dispose()
+
+
+#: Restore the old store, migrate it in a child that is killed before its n-th statement, migrate again and
+#: tell what came of it; for each n until a child comes through.
+KILL = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[4])
+from sqlalchemy import create_engine, event, make_url, text
+import test_migrations as tests
+from airflow_provider_sms.store import dialects, migrations, schema
+
+address, dump, dialect = make_url(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+
+fresh = tests.shape_of(sys.argv[5])
+
+def empty():
+    if dialect == "sqlite":
+        for file in Path(address.database).parent.glob(Path(address.database).name + "*"):
+            file.unlink()
+        return
+    engine = create_engine(address)
+    with engine.begin() as connection:
+        for view in ("sms_messages", "sms_message_status"):
+            connection.exec_driver_sql(f"DROP VIEW IF EXISTS {view}")
+        schema.metadata.drop_all(connection)
+    engine.dispose()
+
+def migrate(kill_at):
+    engine = dialects.make_engine(address, {})
+    seen = 0
+    @event.listens_for(engine, "before_cursor_execute")
+    def strike(*_):
+        nonlocal seen
+        seen += 1
+        if seen == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+    migrations.bring_up(engine)
+    return engine
+
+for n in range(1, 200):
+    empty()
+    tests.restore(address, dump)
+    child = os.fork()
+    if child == 0:
+        migrate(n)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    engine = migrate(0)
+    with engine.connect() as connection:
+        rows = connection.scalar(text("SELECT count(*) FROM sms_message_status WHERE delivery = 'delivered'"))
+    print(n, tests.shape(engine) == fresh and rows == 1)
+    engine.dispose()
+    if status == 0:
+        print("through")
+        break
+"""
+
+
+def shape_of(address):
+    """Give the shape of the store at an address."""
+    engine = create_engine(address)
+    try:
+        return shape(engine)
+    finally:
+        engine.dispose()
+
+
+def test_a_migration_that_is_killed_anywhere_is_taken_up_again(old, release, shared_stores):
+    fresh = shared_stores(old.dialect).engine.url.render_as_string(hide_password=False)
+    dump = str(dump_of(release, old.dialect))
+    done = subprocess.run(  # noqa: S603 - our own script
+        [sys.executable, "-c", KILL, old.address, dump, old.dialect, str(Path(__file__).parent), fresh],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    *kills, last = done.stdout.split("\n")[:-1]
+    assert last == "through"
+    assert len(kills) > 6
+    assert {line.split()[1] for line in kills} == {"True"}
+
+
+def test_every_schema_version_but_the_last_is_frozen():
+    """And in every dialect; who makes a new step freezes the release before it first."""
+    frozen = set()
+    for file in SCHEMAS.glob("*.sql"):
+        (version,) = re.findall(r"VALUES \('schema_version', '(\d+)'\)", file.read_text(encoding="utf-8"))
+        frozen.add((int(version), file.name.split(".")[-2]))
+    versions = range(1, STEPS[-1].version)
+    assert frozen >= {(version, name) for version in versions for name in ("sqlite", "postgresql", "mysql")}
+
+
+def test_every_release_is_frozen():
+    """A heading of the changelog with a date is a release."""
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    released = re.findall(r"^## (\d+\.\d+\.\d+) \(\d{4}-", changelog, re.MULTILINE)
+    assert set(released) <= set(RELEASES)
+
+
+def test_steps_follow_one_another():
+    assert [step.version for step in STEPS] == list(range(2, len(STEPS) + 2))
+
+
+def test_no_table_of_the_first_release_is_gone():
+    """Tables are a contract; a migration may add."""
+    first = (SCHEMAS / "0.1.0.sqlite.sql").read_text(encoding="utf-8")
+    assert set(re.findall(r"CREATE TABLE (\w+)", first)) <= set(schema.metadata.tables)
