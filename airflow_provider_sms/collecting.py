@@ -6,7 +6,7 @@ a read is about to happen; whatever the vendor handed over is committed raw befo
 rows and page state land in one transaction. Whatever moment a process dies at, the journal shows it: an
 intent without a body becomes ``suspect``, a body without rows is landed by the next run.
 
-Signals are held back from the vendor's first byte to the raw commit, and only there.
+Signals are held back from the intent to the raw commit, and only there.
 """
 
 from __future__ import annotations
@@ -248,11 +248,12 @@ class Collector:
         """Take one page off the vendor's queue and put its bytes on disk; nothing looks at them here."""
         from airflow_provider_sms.transport.failures import NoAnswer
 
-        page_id = self._journal.begin(self._conn_id, self._vendor, self._queue.value, self._owner)
-        if self._interval:
-            # Before as well as after: a signal or a crash may keep this run from writing it down again.
-            self._leases.mark_read(lease, self._interval)
+        # From the intent on: one that a signal left without its read would be a suspect page.
         with held_signals():
+            page_id = self._journal.begin(self._conn_id, self._vendor, self._queue.value, self._owner)
+            if self._interval:
+                # Before as well as after: a crash may keep this run from writing it down again.
+                self._leases.mark_read(lease, self._interval)
             try:
                 response = self._gateway.read(request)
             except NoAnswer as failure:
