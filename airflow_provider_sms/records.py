@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
     from decimal import Decimal
 
@@ -89,6 +90,45 @@ class Reply(NamedTuple):
     content: str
     extno: str
     occurred_at: datetime | None
+
+
+class ReportColumns(NamedTuple):
+    """
+    Many delivery reports by columns, all of one length; the fields are those of :class:`Report`.
+
+    ``status`` holds plain texts, the values of :class:`DeliveryStatus`.
+    """
+
+    vendor_message_id: Sequence[str]
+    mobile: Sequence[str]
+    status: Sequence[str]
+    vendor_status: Sequence[str]
+    error_code: Sequence[str]
+    extno: Sequence[str]
+    occurred_at: Sequence[datetime | None]
+
+    def records(self) -> list[Report]:
+        """Give the same reports one by one."""
+        return [
+            Report(message_id, mobile, DeliveryStatus(status), *rest)
+            for message_id, mobile, status, *rest in zip(*self, strict=True)
+        ]
+
+
+class ReportPage(NamedTuple):
+    """
+    A whole page of reports by columns, as a destructive read handed it over; nothing is wrong with it.
+
+    :param declared: how many records the vendor said the page has, where it says so.
+    """
+
+    columns: ReportColumns
+    declared: int | None = None
+
+    @property
+    def size(self) -> int:
+        """How many reports it holds."""
+        return len(self.columns.mobile)
 
 
 RecordT = TypeVar("RecordT", Report, Reply)

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 from airflow_provider_sms import errors
 from airflow_provider_sms.records import Balance, Queue, Receipt
 from airflow_provider_sms.vendors import remarks
 from airflow_provider_sms.vendors.base import Code, ConnectionField, Limits, Operation, Vendor
+from airflow_provider_sms.vendors.beidoutong_columns import read_columns
 from airflow_provider_sms.vendors.beidoutong_queues import (
     REPLIES,
     REPORTS,
@@ -33,7 +35,7 @@ from airflow_provider_sms.wire import SoapCall, WireRequest
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_provider_sms.records import Page, Reply, Report, Submission
+    from airflow_provider_sms.records import Page, Reply, Report, ReportPage, Submission
     from airflow_provider_sms.vendors.base import Account
     from airflow_provider_sms.vendors.beidoutong_queues import QueueNames
     from airflow_provider_sms.vendors.xml import Answer
@@ -163,6 +165,10 @@ class BeidoutongVendor(Vendor):
         """Read a page of reports (§4.3)."""
         answer = self._queue_answer(Operation.REPORTS, account, response, REPORTS)
         return read_page(answer, REPORTS, report_reader(account.timezone))
+
+    def columns_of_reports(self, account: Account, response: WireResponse) -> ReportPage | None:
+        """Read a whole, ordinary page of reports by columns (§4.3)."""
+        return read_columns(response, account.timezone, partial(self.parse_reports, account))
 
     # --- §5 replies ------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import NoReturn
 
-    from airflow_provider_sms.records import Pushed, RecordT, Report, Submission
+    from airflow_provider_sms.records import Pushed, RecordT, Report, ReportPage, Submission
     from airflow_provider_sms.vendors.base import Account, NativeTemplate
     from airflow_provider_sms.wire import WireResponse
 
@@ -163,6 +163,10 @@ class SmsAdminVendor(Vendor):
         """Read lines of ``number/time/linkid/status/extno`` (§8)."""
         make = partial(smsadmin_queues.report_of, zone=account.timezone)
         return self._page(Operation.REPORTS, account, response, smsadmin_queues.REPORT_LINE, make)
+
+    def columns_of_reports(self, account: Account, response: WireResponse) -> ReportPage | None:
+        """Read a whole page of ordinary lines by columns (§8)."""
+        return smsadmin_queues.read_columns(response, account.timezone)
 
     def replies_request(self, account: Account) -> WireRequest:
         """Make the GET that takes up to 20 replies (§7)."""

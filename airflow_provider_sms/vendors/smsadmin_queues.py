@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 from airflow_provider_sms import text
-from airflow_provider_sms.records import DeliveryStatus, Reply, Report
+from airflow_provider_sms.records import DeliveryStatus, Reply, Report, ReportColumns, ReportPage
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
+
+    from airflow_provider_sms.wire import WireResponse
 
 NUMBER = r"\+?[0-9]{3,20}"
 _TIME = r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2} [0-9]{1,2}:[0-9]{2}:[0-9]{2}"
@@ -35,6 +37,14 @@ _PENDING = frozenset({"ACCEPTD", "ENROUTE"})
 _FAILED = frozenset({"UNDELIV", "EXPIRED", "DELETED", "REJECTD"})
 #: Blacklists (``DTBLACK``, ``MBBLACK``) and the gateways' own codes (``MA:0001``, ``CB:0010``).
 _FAILED_FAMILY = re.compile(r"[A-Z]*BLACK[A-Z]*|[A-Z]{1,3}:[0-9A-Z]{1,5}")
+
+
+#: Statuses whose word says more than they do.
+_UNEXPLAINED = frozenset({DeliveryStatus.FAILED, DeliveryStatus.UNKNOWN})
+
+_OK = 200
+# Whatever is no line is swallowed whole, so that one look finds both the lines and what is none.
+_REPORT_LINE_OR_REST = re.compile(rf"{REPORT_LINE.pattern}[ \t\r]*(?:\n|\Z)|(.+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +92,39 @@ def read_lines(body: str, pattern: re.Pattern[str], *, whole: bool) -> Lines:
     return Lines(fields, complete=False, misfit=0 if fields else len(lines) + 1)
 
 
+def read_columns(response: WireResponse, zone: ZoneInfo) -> ReportPage | None:
+    """
+    Read a whole page of reports by columns; ``None`` if it is anything but ASCII lines of the ordinary form.
+
+    :param zone: the vendor's time zone.
+    """
+    if response.status != _OK or not response.complete or not response.body.isascii():
+        return None
+    found = _REPORT_LINE_OR_REST.findall(response.body.decode("ascii"))
+    if not found:
+        return None
+    mobiles, written, linkids, words, extnos, rest = zip(*found, strict=True)
+    if any(rest):
+        return None
+    try:
+        times = {time: utc(time, zone) for time in set(written)}
+    except ValueError:
+        return None
+    meanings = {word: status_of(word) for word in set(words)}
+    unexplained = {word for word, status in meanings.items() if status in _UNEXPLAINED}
+    values = {word: status.value for word, status in meanings.items()}
+    columns = ReportColumns(
+        list(map(reference_of, linkids)),
+        mobiles,
+        list(map(values.__getitem__, words)),
+        words,
+        [word if word in unexplained else "" for word in words],
+        extnos,
+        list(map(times.__getitem__, written)),
+    )
+    return ReportPage(columns)
+
+
 def utc(written: str, zone: ZoneInfo) -> datetime | None:
     """
     Read a local time as UTC; nothing for an empty one or ``0000-00-00 00:00:00``.
@@ -110,7 +153,7 @@ def report_of(fields: tuple[str, ...], zone: ZoneInfo) -> Report:
     """
     mobile, time, linkid, word, extno = fields
     status = status_of(word)
-    error_code = word if status in {DeliveryStatus.FAILED, DeliveryStatus.UNKNOWN} else ""
+    error_code = word if status in _UNEXPLAINED else ""
     return Report(reference_of(linkid), mobile, status, word, error_code, extno, utc(time, zone))
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from airflow_provider_sms import errors
 from airflow_provider_sms.records import Balance, DeliveryStatus, Page, Queue, Receipt, Reply, Report
+from airflow_provider_sms.vendors import wavecom_columns
 from airflow_provider_sms.vendors.base import Code, Limits, Operation, Vendor
 from airflow_provider_sms.wire import WireRequest
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import NoReturn
 
-    from airflow_provider_sms.records import RecordT, Submission
+    from airflow_provider_sms.records import RecordT, ReportPage, Submission
     from airflow_provider_sms.vendors.base import Account
     from airflow_provider_sms.wire import WireResponse
 
@@ -185,6 +186,11 @@ class WavecomVendor(Vendor):
             rows.pop()
         reports = [_report(*row) for row in rows]
         return Page(reports, declared=declared) if whole else _cut(reports, declared, response)
+
+    def columns_of_reports(self, account: Account, response: WireResponse) -> ReportPage | None:
+        """Read a whole page of reports in plain ASCII by columns (§1.1.2)."""
+        del account
+        return wavecom_columns.read_columns(response)
 
     # --- §1.1.3 replies --------------------------------------------------------------------------
 
