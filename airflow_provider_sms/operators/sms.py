@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_sms.assets import queue_asset
 from airflow_provider_sms.hooks.concealing import ConcealingFields, revealed
+from airflow_provider_sms.hooks.stopping import Stoppable
 from airflow_provider_sms.hooks.store import DEFAULT_STORE_CONN_ID
 from airflow_provider_sms.hooks.verdict import failing_for_good
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from airflow_provider_sms.sending import Origin, SendOrder
 
 
-class _SendOperator(ConcealingFields, BaseOperator):
+class _SendOperator(Stoppable, ConcealingFields, BaseOperator):
     """What both sending operators share: recipients from wherever they are, and the way to the ledger."""
 
     template_fields: Sequence[str] = (
@@ -257,7 +258,7 @@ class SmsBalanceCheckOperator(BaseOperator):
         return result
 
 
-class SmsCollectOperator(BaseOperator):
+class SmsCollectOperator(Stoppable, BaseOperator):
     """
     Collect an account's delivery reports or replies into ``sms_reports`` / ``sms_replies``.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnValue, conf
 
 from airflow_provider_sms.assets import queue_asset
+from airflow_provider_sms.hooks.stopping import Stoppable
 from airflow_provider_sms.hooks.store import DEFAULT_STORE_CONN_ID
 from airflow_provider_sms.hooks.verdict import failing_for_good
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_sms.store.engine import Store
 
 
-class QueueSensor(BaseSensorOperator):
+class QueueSensor(Stoppable, BaseSensorOperator):
     """A sensor that waits for something to land out of a queue."""
 
     _vendor_queue = "reports"
