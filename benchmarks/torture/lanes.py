@@ -32,6 +32,8 @@ PAGES: tuple[tuple[str, dict[str, Any], int], ...] = (
 )
 #: Exit codes of a collector.
 EMPTY, BUSY, STOPPED = 0, 4, 5
+#: What stops a program: Python's own, and Airflow's time-out, which is not imported here.
+_STOPS = frozenset({"KeyboardInterrupt", "AirflowTaskTimeout"})
 _LEASE_SECONDS = 0.3
 _TIMEOUT = 10
 
@@ -94,6 +96,12 @@ class Lane:
                             collector.run(**limits)
             except QueueBusy:
                 return BUSY
+            except SystemExit as stop:
+                return int(stop.code or 0)
+            except BaseException as stop:
+                if type(stop).__name__ not in _STOPS:
+                    raise
+                return STOPPED
             return EMPTY
 
         return work
