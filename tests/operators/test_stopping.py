@@ -1,4 +1,4 @@
-"""Tasks that are told to stop: Airflow's handler of SIGTERM calls ``on_kill``, and goes on when that returns."""
+"""Tasks that are told to stop: on SIGTERM Airflow calls ``on_kill``, and goes on when that returns."""
 
 from __future__ import annotations
 
