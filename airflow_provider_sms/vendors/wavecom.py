@@ -182,8 +182,10 @@ class WavecomVendor(Vendor):
         self._not_more(Operation.REPORTS, account, declared, len(rows) + bool(rest))
         whole = response.complete and len(rows) == declared
         # A status of "2" may be the beginning of "20": only the "|" behind it says that it is all there.
-        if not whole and rows and not rest and not records.endswith("|"):
+        unended = rows and not rest and not records.endswith("|")
+        if unended and (not whole or rows[-1][2] in wavecom_columns.BEGINNINGS):
             rows.pop()
+            whole = False
         reports = [_report(*row) for row in rows]
         return Page(reports, declared=declared) if whole else _cut(reports, declared, response)
 

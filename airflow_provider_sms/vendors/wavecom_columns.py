@@ -20,6 +20,8 @@ _BLANKS = " \t\r\n"
 _COUNT = re.compile(r"[0-9]{1,6}")
 # Whatever is no record is swallowed whole, so that one look finds both the records and what is none.
 _RECORD = re.compile(r"([0-9A-Za-z_-]{1,64});(\+?[0-9]{3,20});(-?[0-9]{1,6})(?:\||\Z)|(.+)", re.DOTALL)
+#: Beginnings of the statuses below. At the end of a page, what they are may have been cut off.
+BEGINNINGS = frozenset({"1", "2"})
 _UNKNOWN = DeliveryStatus.UNKNOWN.value
 _STATUSES = {
     "-1": DeliveryStatus.PENDING.value,
@@ -38,7 +40,7 @@ def read_columns(response: WireResponse) -> ReportPage | None:
     if not found or not _COUNT.fullmatch(declared) or len(found) != int(declared):
         return None
     ids, mobiles, statuses, rest = zip(*found, strict=True)
-    if any(rest):
+    if any(rest) or (statuses[-1] in BEGINNINGS and not records.endswith("|")):
         return None
     meanings = {status: _STATUSES.get(status, _UNKNOWN) for status in set(statuses)}
     nothing, never = [""] * len(ids), [None] * len(ids)

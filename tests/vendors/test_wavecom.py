@@ -129,6 +129,18 @@ def test_only_a_bar_proves_the_last_report_of_a_cut_page(account, says):
     assert (page.complete, page.declared) == (False, 4)
 
 
+@pytest.mark.parametrize("begun", ["1", "2"])
+def test_a_status_that_may_go_on_is_not_read_at_the_end_of_a_page(account, says, begun):
+    """Where the closed connection alone ends the body, "20" cut to "2" leaves a page that looks whole."""
+    cut = says(f"2|1;13800138000;10|2;13800138001;{begun}")
+    page = WAVECOM.parse_reports(account, cut)
+    assert (len(page.records), page.declared, page.complete) == (1, 2, False)
+    assert WAVECOM.columns_of_reports(account, cut) is None
+    ended = says(f"2|1;13800138000;10|2;13800138001;{begun}|")
+    assert WAVECOM.parse_reports(account, ended).records[-1].status is DeliveryStatus.UNKNOWN
+    assert WAVECOM.columns_of_reports(account, ended) is not None
+
+
 def test_a_whole_page_in_a_body_cut_off_is_not_known_to_be_whole(account, says):
     page = WAVECOM.parse_reports(account, says(THREE, complete=False, problem="reset by peer"))
     assert (page.complete, len(page.records)) == (False, 2)
