@@ -1,48 +1,44 @@
 """
 Submit the batches of a planned send and write down how each ended.
 
-Threads only move bytes; the ledger is read and written by the calling thread alone, which claims a batch
-before its socket opens and settles it when its answer is there: all answers of one moment in one commit,
-and the batches that take their places in another; none waits for company. What kind of failure it was
-decides what may happen next: surely not sent and "busy" are tried again with a growing pause, a few times;
-unknown is left alone.
+Lanes only move bytes; the ledger is read and written by the calling thread alone, which claims a batch
+before its socket opens and settles it when its answer is there: all answers of one moment, and the batches
+that take their places, in one commit. While the answers are quick, a few batches are claimed ahead, as many
+as the lanes get through during a commit, so that no lane waits for one. Should the process be killed, these
+end as unknown beside those under way; on any other way out they are given back.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import time
 import uuid
 from collections import deque
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_sms import errors
+from airflow_provider_sms.judging import Judge, given_back
+from airflow_provider_sms.lanes import READY_SECONDS, Claimed, Lanes
 from airflow_provider_sms.records import BatchState
-from airflow_provider_sms.store.plans import Outcome
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from airflow_provider_sms.gateway import Gateway
     from airflow_provider_sms.records import Receipt, Submission
     from airflow_provider_sms.store.ledger import Ledger
-    from airflow_provider_sms.store.plans import BatchRow
+    from airflow_provider_sms.store.plans import BatchRow, Outcome
 
-#: How often one pass submits a batch that is surely not sent.
-ATTEMPTS = 3
 #: A claim outlives the longest submit by this many seconds, for the ledger's own work.
 CLAIM_MARGIN = 15.0
+#: Pauses before a batch that is surely not sent is submitted for the second and the third, last time.
 _BACKOFF = (1.0, 4.0)
-_LONGEST_WAIT = 60.0
 _PROGRESS_SECONDS = 5.0
-#: Unknown outcomes in a row after which a pass that is to fail because of them leaves the rest unsent.
-_UNKNOWN_IN_A_ROW = 3
 #: On a signal, submits under way get this long to learn their outcome: SIGTERM turns into SIGKILL after 5 s.
 _GRACE_SECONDS = 3.0
 
@@ -61,8 +57,7 @@ class Submitting:
     """
     One pass over the batches of a send that are not settled.
 
-    Afterwards ``first_refusal`` is the vendor's first no, ``last_failure`` the last other failure, and
-    ``misdirected`` says whether something answered that is not the vendor.
+    Afterwards ``judge`` knows what went wrong.
 
     :param gateway: the account's calls.
     :param ledger: where every step is written down.
@@ -90,9 +85,7 @@ class Submitting:
         self._gateway = gateway
         self._ledger = ledger
         self._send_key = send_key
-        self._one_text = one_text
         self._resend = on_unknown == "resend"
-        self._wary = on_unknown == "fail"
         self._log = log
         self._sleep = sleep
         self._owner = owner_name()
@@ -102,16 +95,14 @@ class Submitting:
         self._claim_seconds = gateway.longest_submit + CLAIM_MARGIN
         self._planned = planned or {}
         self._outcomes: list[Outcome] = []
-        self._tries: dict[int, int] = {}
+        self._claiming: list[Claimed] = []
         self._done: set[int] = set()
         self._lost = False
-        self._stopped = ""
-        self._unknown_in_a_row = 0
         self._next_start = 0.0
+        self._commit_seconds = 0.0
+        self._answer_seconds = math.inf
         self._told = time.monotonic()
-        self.first_refusal: errors.VendorRejected | None = None
-        self.last_failure: errors.SmsError | None = None
-        self.misdirected = False
+        self.judge = Judge(one_text=one_text, on_unknown=on_unknown, pauses=_BACKOFF, log=log)
 
     def submit_all(self) -> None:
         """Submit until every batch is settled, by this run or another, or going on is pointless."""
@@ -127,67 +118,11 @@ class Submitting:
                 self._lost = False
                 self._submit(deque(waiting))
                 # What another run took meanwhile may end as surely not sent, or be refused.
-                waiting = self._open_batches() if self._lost and not self._stopped else []
+                waiting = self._open_batches() if self._lost and not self.judge.stopped else []
+            self._settle_by_reports()
             self._tell(final=True)
         finally:
             self._log.info("::endgroup::")
-
-    def _submit(self, waiting: deque[BatchRow]) -> None:
-        in_flight: dict[Future[Receipt], BatchRow] = {}
-        pool = ThreadPoolExecutor(self._width, thread_name_prefix="sms-submit")
-        try:
-            while (waiting and not self._stopped) or in_flight:
-                # First the next ones: what ended is written down while they are on their way.
-                pause = self._start_some(pool, waiting, in_flight)
-                self._write_down()
-                done = wait(in_flight, pause, return_when=FIRST_COMPLETED).done
-                again = self._judge(in_flight, done)
-                if again:
-                    # Only what the ledger calls not sent can be claimed once more.
-                    self._write_down()
-                    waiting.extend(again)
-                self._tell(final=False)
-            self._write_down()
-        except BaseException:
-            self._settle_what_answered(in_flight)
-            raise
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-    def _start_some(
-        self, pool: ThreadPoolExecutor, waiting: deque[BatchRow], in_flight: dict[Future[Receipt], BatchRow]
-    ) -> float | None:
-        """Start what may be started; how long to wait before more may, ``None`` is for any answer."""
-        while waiting and not self._stopped and len(in_flight) < self._width:
-            pause = self._next_start - time.monotonic()
-            if pause > 0 and in_flight:
-                return pause  # Answers are written down meanwhile.
-            if pause > 0:
-                self._write_down()
-                self._sleep(pause)
-            free = 1 if self._spacing else self._width - len(in_flight)
-            in_flight.update(self._start(pool, [waiting.popleft() for _ in range(min(free, len(waiting)))]))
-        return None
-
-    def _settle_what_answered(self, in_flight: dict[Future[Receipt], BatchRow]) -> None:
-        """Before a signal or a dying store ends the run: who has an outcome keeps it, others run out."""
-        self._write_down_each()
-        for future in wait(in_flight, timeout=_GRACE_SECONDS).done:
-            with suppress(Exception):  # what ends the run is the one to show
-                self._outcome(in_flight[future], future)
-        self._write_down_each()
-
-    def _write_down_each(self) -> None:
-        """Write outcomes one by one: that one cannot be written must not cost the others theirs."""
-        for outcome in self._outcomes:
-            try:
-                self._ledger.settle_many(self._send_key, [outcome], self._owner)
-            except Exception as failure:  # noqa: BLE001 - what ends the run is the one to show
-                self._log.warning(
-                    "batch %d: its outcome could not be written down (%s)",
-                    outcome.batch_no, type(failure).__name__,
-                )  # fmt: skip
-        self._outcomes = []
 
     def _open_batches(self) -> list[BatchRow]:
         """Give the batches to submit, once nobody else is submitting any of them."""
@@ -209,6 +144,7 @@ class Submitting:
                 "batches %s were being submitted when their process died: their outcome is not known",
                 ", ".join(map(str, expired)),
             )
+        self._settle_by_reports()
         wanted = {BatchState.PREPARED, BatchState.NOT_SENT, BatchState.REJECTED}
         if self._resend:
             wanted.add(BatchState.UNKNOWN)
@@ -218,141 +154,144 @@ class Submitting:
             if batch.state in wanted and batch.batch_no not in self._done
         ]
 
-    def _start(self, pool: ThreadPoolExecutor, some: list[BatchRow]) -> dict[Future[Receipt], BatchRow]:
-        """Claim batches and submit those that nobody else took first."""
-        self._next_start = max(self._next_start, time.monotonic() + self._spacing)
-        submissions = {batch.batch_no: self._submission(batch.batch_no) for batch in some}
-        references = {batch.batch_no: new_reference() for batch in some}
-        claimed = self._ledger.claim_many(
-            self._send_key, references, self._owner, self._claim_seconds, resend=self._resend
+    def _settle_by_reports(self) -> None:
+        """Settle what reports prove that landed while an answer, or a dead run's claim, was awaited."""
+        by_number = not self._gateway.vendor.reports_bear_reference
+        for _, number in self._ledger.settle_by_reports(self._send_key, by_number=by_number):
+            self._log.info("batch %d was unknown and is accepted: its reports came", number)
+
+    # --- the loop --------------------------------------------------------------------------------
+
+    def _submit(self, waiting: deque[BatchRow]) -> None:
+        lanes = Lanes(self._carry, self._width)
+        try:
+            while waiting or lanes.busy or lanes.ready or lanes.answers:
+                idle = not lanes.busy
+                self._take_answers(lanes, waiting)
+                pause = self._pause(lanes, waiting, idle=idle)
+                if pause > 0 or self.judge.stopped:
+                    self._turn_over(lanes, [])
+                else:
+                    lanes.go_on()
+                    self._turn_over(lanes, self._next_ones(lanes, waiting))
+                if idle and self.judge.stopped:
+                    break
+                lanes.wait(pause if pause > 0 else 1.0)
+                self._tell(final=False)
+        except BaseException:
+            self._settle_what_answered(lanes)
+            raise
+        finally:
+            lanes.close()
+
+    def _pause(self, lanes: Lanes, waiting: deque[BatchRow], *, idle: bool) -> float:
+        """Give the seconds before more may start, waiting for them if nothing else is to be done."""
+        pause = max(self._next_start, self.judge.not_before) - time.monotonic()
+        no_more = pause > 0 or bool(self.judge.stopped)
+        self._give_back(lanes, waiting, older_than=0.0 if no_more else READY_SECONDS)
+        if pause > 0 and idle and waiting and not self.judge.stopped:
+            self._turn_over(lanes, [])
+            self._sleep(pause)
+            return 0.0
+        return pause
+
+    def _carry(self, submission: Submission) -> Receipt:
+        if submission.send_at is not None and submission.send_at <= datetime.now(UTC):
+            self._log.warning("a batch's send_at has passed meanwhile: sending it at once")
+            submission = replace(submission, send_at=None)
+        return self._gateway.submit(submission, template=bool(submission.values))
+
+    def _take_answers(self, lanes: Lanes, waiting: deque[BatchRow]) -> None:
+        """Judge what has come, to be written down next, and queue what is to be submitted again."""
+        while lanes.answers:
+            answer = lanes.answers[0]
+            self._answer_seconds = answer.seconds
+            outcome, again = self.judge.judge(answer)
+            self._outcomes.append(outcome)
+            if again:
+                waiting.append(replace(answer.claimed.batch, state=outcome.state))
+            else:
+                self._done.add(outcome.batch_no)
+            # Only now: a signal in between must not cost an outcome.
+            lanes.answers.popleft()
+        if self.judge.mistake is not None:
+            raise self.judge.mistake
+
+    def _give_back(self, lanes: Lanes, waiting: deque[BatchRow], *, older_than: float = 0.0) -> None:
+        """Take back what was claimed ahead, to be written down next."""
+        for claimed in reversed(lanes.take_back(older_than=older_than)):
+            outcome = given_back(claimed)
+            self._outcomes.append(outcome)
+            waiting.appendleft(replace(claimed.batch, state=outcome.state))
+
+    def _next_ones(self, lanes: Lanes, waiting: deque[BatchRow]) -> list[BatchRow]:
+        """Choose what to claim: one batch per free lane, and what they will want while a commit lasts."""
+        settling = {outcome.batch_no for outcome in self._outcomes}
+        free = max(0, self._width - lanes.busy)
+        ahead = math.ceil(self._width * self._commit_seconds / self._answer_seconds) - lanes.ready
+        if self._spacing:
+            free, ahead = min(free, 1), 0
+        chosen: list[BatchRow] = []
+        most = free + max(0, min(ahead, self._width))
+        while waiting and len(chosen) < most and waiting[0].batch_no not in settling:
+            # Of a batch that was submitted before, a kill would leave more in doubt than this submit.
+            if len(chosen) >= free and waiting[0].state is not BatchState.PREPARED:
+                break
+            chosen.append(waiting.popleft())
+        return chosen
+
+    def _turn_over(self, lanes: Lanes, chosen: list[BatchRow]) -> None:
+        """In one commit, write down what ended and claim what follows; then submit what is ours now."""
+        if not chosen and not self._outcomes:
+            return
+        began = time.monotonic()
+        self._claiming = [
+            Claimed(batch, replace(self._submission(batch.batch_no), reference=new_reference()), began)
+            for batch in chosen
+        ]
+        _, taken = self._ledger.turn_over(
+            self._send_key,
+            self._owner,
+            outcomes=self._outcomes,
+            references={one.batch.batch_no: one.submission.reference for one in self._claiming},
+            seconds=self._claim_seconds,
+            resend=self._resend,
         )
-        self._lost = self._lost or len(claimed) < len(some)
-        started = {}
-        for batch in some:
-            number = batch.batch_no
-            if number not in claimed:
-                continue
-            self._tries[number] = self._tries.get(number, 0) + 1
-            submission = replace(submissions[number], reference=references[number])
-            if submission.send_at is not None and submission.send_at <= datetime.now(UTC):
-                self._log.warning("batch %d: its send_at has passed meanwhile: sending at once", number)
-                submission = replace(submission, send_at=None)
-            future = pool.submit(self._gateway.submit, submission, template=bool(submission.values))
-            started[future] = batch
-        return started
+        self._outcomes = []
+        if chosen:
+            self._lost = self._lost or len(taken) < len(chosen)
+            self._next_start = max(self._next_start, began + self._spacing)
+            lanes.hand_over(one for one in self._claiming if one.batch.batch_no in set(taken))
+            self._claiming = []
+            self._commit_seconds = time.monotonic() - began
 
     def _submission(self, number: int) -> Submission:
         return self._planned.get(number) or self._ledger.submission(self._send_key, number)
 
-    def _judge(
-        self, in_flight: dict[Future[Receipt], BatchRow], done: Iterable[Future[Receipt]]
-    ) -> list[BatchRow]:
-        """Take outcomes, to be written down next; which batches to submit again in this run."""
-        again = []
-        for future in done:
-            batch = in_flight[future]
-            if self._outcome(batch, future):
-                again.append(batch)
-            else:
-                self._done.add(batch.batch_no)
-            del in_flight[future]
-        return again
+    # --- on the way out --------------------------------------------------------------------------
 
-    def _write_down(self) -> None:
-        if self._outcomes:
-            self._ledger.settle_many(self._send_key, self._outcomes, self._owner)
-            self._outcomes = []
+    def _settle_what_answered(self, lanes: Lanes) -> None:
+        """Before a signal or a dying store ends the run: who has an outcome keeps it, others run out."""
+        # A commit of claims that was cut off may have reached the store all the same.
+        unbegun = [one for one in self._claiming if not lanes.was_handed_over(one.submission.reference)]
+        self._outcomes += map(given_back, [*lanes.take_back(), *unbegun])
+        self._write_down_each()
+        lanes.wait_for_all(_GRACE_SECONDS)
+        with suppress(Exception):  # what ends the run is the one to show
+            self._take_answers(lanes, deque())
+        self._write_down_each()
 
-    def _outcome(self, batch: BatchRow, future: Future[Receipt]) -> bool:
-        try:
-            receipt = future.result()
-        except errors.VendorRejected as refusal:
-            self._write(batch, BatchState.REJECTED, code=refusal.code, error=str(refusal))
-            self.first_refusal = self.first_refusal or refusal
-            # One text the vendor will not have says nothing about the next one; everything else does.
-            if not isinstance(refusal, errors.ContentRejected) or self._one_text:
-                self._stopped = "the vendor said no"
-            return False
-        except (errors.SubmitNotSent, errors.VendorBusy) as failure:
-            code = failure.code if isinstance(failure, errors.VendorBusy) else ""
-            self._write(batch, BatchState.NOT_SENT, code=code, error=str(failure))
-            return self._again(batch, failure)
-        except errors.SubmitUnknown as failure:
-            self._write(batch, BatchState.UNKNOWN, error=str(failure))
-            return self._unknown(batch, failure)
-        except errors.PreflightError as problem:
-            # The codec refused to make a request of it.
-            self._write(batch, BatchState.NOT_SENT, error=str(problem))
-            raise
-        except Exception as bug:
-            # Nothing proves that it was not sent.
-            self._write(batch, BatchState.UNKNOWN, error=f"our own mistake: {type(bug).__name__}")
-            raise
-        self._unknown_in_a_row = 0
-        if receipt.accepted is not None and receipt.accepted <= 0:
-            where = f"connection {batch.conn_id!r} ({batch.vendor})"
-            none = errors.VendorRejected(
-                f"{where}: the vendor took none of the batch's numbers.", receipt.code
-            )
-            self._write(batch, BatchState.REJECTED, code=receipt.code, text=receipt.text, error=str(none))
-            self.first_refusal = self.first_refusal or none
-            return False
-        self._write(batch, BatchState.ACCEPTED, code=receipt.code, text=receipt.text, receipt=receipt)
-        if receipt.accepted is not None and receipt.accepted < batch.recipients:
-            self._log.warning(
-                "batch %d: the vendor took %d of %d numbers and does not say which it refused",
-                batch.batch_no, receipt.accepted, batch.recipients,
-            )  # fmt: skip
-        return False
-
-    def _unknown(self, batch: BatchRow, failure: errors.SubmitUnknown) -> bool:
-        """Tell of an unknown outcome; stop where the next ones would only be unknown as well."""
-        self._log.error("batch %d: %s. Its outcome is not known", batch.batch_no, failure)
-        self.last_failure = failure
-        self._unknown_in_a_row += 1
-        if failure.misdirected:
-            self.misdirected = True
-            self._stopped = "what answers is not the vendor's service"
-            return False
-        if self._wary and self._unknown_in_a_row >= _UNKNOWN_IN_A_ROW:
-            self._stopped = f"the outcome of {self._unknown_in_a_row} submits in a row is not known"
-            return False
-        return self._resend and self._again(batch, failure)
-
-    def _again(self, batch: BatchRow, failure: errors.SmsError) -> bool:
-        """Wait before another try of a batch; give up for this run after so many."""
-        self.last_failure = failure
-        tries = self._tries[batch.batch_no]
-        if tries >= ATTEMPTS:
-            self._stopped = f"batch {batch.batch_no} failed {tries} times"
-            return False
-        asked = failure.retry_after if isinstance(failure, errors.VendorBusy) else None
-        pause = min(asked if asked is not None else _BACKOFF[tries - 1], _LONGEST_WAIT)
-        self._log.warning("batch %d: %s; trying again in %.0f s", batch.batch_no, failure, pause)
-        self._next_start = max(self._next_start, time.monotonic() + pause)
-        return True
-
-    def _write(
-        self,
-        batch: BatchRow,
-        state: BatchState,
-        *,
-        code: str = "",
-        text: str = "",
-        error: str = "",
-        receipt: Receipt | None = None,
-    ) -> None:
-        outcome = Outcome(
-            batch.batch_no,
-            state,
-            vendor_code=receipt.code if receipt else code,
-            vendor_text=text,
-            vendor_batch_id=receipt.vendor_batch_id if receipt else "",
-            message_ids=receipt.message_ids if receipt else (),
-            accepted_count=receipt.accepted if receipt else None,
-            error=error,
-        )
-        self._outcomes.append(outcome)
+    def _write_down_each(self) -> None:
+        """Write outcomes one by one: that one cannot be written must not cost the others theirs."""
+        for outcome in self._outcomes:
+            try:
+                self._ledger.settle_many(self._send_key, [outcome], self._owner)
+            except Exception as failure:  # noqa: BLE001 - what ends the run is the one to show
+                self._log.warning(
+                    "batch %d: its outcome could not be written down (%s)",
+                    outcome.batch_no, type(failure).__name__,
+                )  # fmt: skip
+        self._outcomes = []
 
     def _tell(self, *, final: bool) -> None:
         if not final and time.monotonic() - self._told < _PROGRESS_SECONDS:

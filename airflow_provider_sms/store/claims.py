@@ -2,7 +2,8 @@
 Taking batches and settling them: the compare-and-sets of the ledger, each within a caller's transaction.
 
 Every function first locks the rows it is about to change and looks at them, then changes those that
-may be. It does so for many batches at once, because a commit costs the same for one as for a hundred.
+may be. It does so for many batches at once, and settles some together with taking others, because a
+commit costs the same for one as for a hundred.
 """
 
 from __future__ import annotations
@@ -98,56 +99,55 @@ def fitting(owner: str) -> str:
     return owner[-_OWNER_LENGTH:]
 
 
-def take(
+def turn_over(
     connection: Connection,
     send_key: str,
-    references: Mapping[int, str],
     owner: str,
-    seconds: float,
     *,
+    outcomes: Sequence[Outcome],
+    references: Mapping[int, str],
+    seconds: float,
     resend: bool,
-) -> list[int]:
-    """Claim batches, as :meth:`Ledger.claim_many` describes."""
-    claimable = (*_CLAIMABLE, BatchState.UNKNOWN) if resend else _CLAIMABLE
-    rows = [row for row in _lock(connection, send_key, references) if row.state in claimable]
-    if not rows:
-        return []
-    connection.execute(
-        _claimed_for(seconds),
-        [
-            {
-                "of_send": send_key,
-                "of_batch": row.batch_no,
-                "new_reference": references[row.batch_no],
-                "new_owner": fitting(owner),
-            }
-            for row in rows
-        ],
-    )
-    # Every attempt's reference is kept: a report on the first proves it even after a second.
-    add_ids(connection, [(row, references[row.batch_no], "reference") for row in rows])
-    return [row.batch_no for row in rows]
+) -> tuple[list[int], list[int]]:
+    """
+    Settle batches and take others, as :meth:`Ledger.turn_over` describes.
 
-
-def settle(connection: Connection, send_key: str, outcomes: Sequence[Outcome], owner: str) -> list[int]:
-    """Settle batches, as :meth:`Ledger.settle_many` describes."""
+    :return: the numbers of those settled and of those taken, in order.
+    """
     by_number = {outcome.batch_no: outcome for outcome in outcomes}
     for outcome in outcomes:
         if outcome.state not in _OUTCOMES:
             msg = f"a submit cannot end as {outcome.state!r}"
             raise ValueError(msg)
-    rows = [
+    claimable = (*_CLAIMABLE, BatchState.UNKNOWN) if resend else _CLAIMABLE
+    rows = _lock(connection, send_key, [*by_number, *references])
+    ended = [
         row
-        for row in _lock(connection, send_key, by_number)
-        if _may_settle(row, by_number[row.batch_no], fitting(owner))
+        for row in rows
+        if row.batch_no in by_number and _may_settle(row, by_number[row.batch_no], fitting(owner))
     ]
-    if not rows:
-        return []
-    connection.execute(_settled, [_settling(send_key, row, by_number[row.batch_no]) for row in rows])
-    ids = [(row, by_number[row.batch_no].vendor_batch_id, "batch") for row in rows]
-    ids += [(row, one, "message") for row in rows for one in by_number[row.batch_no].message_ids]
+    taken = [row for row in rows if row.batch_no in references and row.state in claimable]
+    if ended:
+        connection.execute(_settled, [_settling(send_key, row, by_number[row.batch_no]) for row in ended])
+    if taken:
+        connection.execute(
+            _claimed_for(seconds),
+            [
+                {
+                    "of_send": send_key,
+                    "of_batch": row.batch_no,
+                    "new_reference": references[row.batch_no],
+                    "new_owner": fitting(owner),
+                }
+                for row in taken
+            ],
+        )
+    ids = [(row, by_number[row.batch_no].vendor_batch_id, "batch") for row in ended]
+    ids += [(row, one, "message") for row in ended for one in by_number[row.batch_no].message_ids]
+    # Every attempt's reference is kept: a report on the first proves it even after a second.
+    ids += [(row, references[row.batch_no], "reference") for row in taken]
     add_ids(connection, ids)
-    return [row.batch_no for row in rows]
+    return [row.batch_no for row in ended], [row.batch_no for row in taken]
 
 
 def expire(connection: Connection, send_key: str) -> list[int]:

@@ -7,7 +7,7 @@ import threading
 import weakref
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Engine, make_url, select
 
@@ -21,12 +21,17 @@ from airflow_provider_sms.store.migrations import PROOF, bring_up
 from airflow_provider_sms.store.number_hash import checked_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
     from sqlalchemy import URL, Pool
     from sqlalchemy.engine import Connection
+
+ResultT = TypeVar("ResultT")
+
+#: How often a transaction that others were in the way of is tried, its last time included.
+_TRIES = 6
 
 _lock = threading.Lock()
 _open: dict[tuple[URL, Path, str, bytes], Store] = {}
@@ -92,6 +97,24 @@ class Store:
         """
         with mapped_errors(), self.engine.begin() as connection:
             yield connection
+
+    def transact(self, work: Callable[[Connection], ResultT]) -> ResultT:
+        """
+        Do something in a transaction, and do it again when the database took it back for a deadlock.
+
+        :param work: gets the connection; whatever it does besides is done again as well.
+        :return: what it returned, once that is committed.
+        :raises StoreUnavailable: as for :meth:`begin`; after so many deadlocks, too.
+        """
+        for _ in range(_TRIES - 1):
+            try:
+                with self.begin() as connection:
+                    return work(connection)
+            except StoreUnavailable as failure:
+                if not failure.deadlocked:
+                    raise
+        with self.begin() as connection:
+            return work(connection)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -55,8 +55,9 @@ class Ledger:
         if self._known(send):
             return False
         try:
-            with self._store.begin() as connection:
-                planning.write(connection, send, planned, self._store.number_hash_key)
+            self._store.transact(
+                lambda connection: planning.write(connection, send, planned, self._store.number_hash_key)
+            )
         except planning.KeyTaken:
             # Another worker planned it in this very moment.
             return not self._known(send)
@@ -154,8 +155,7 @@ class Ledger:
         :param resend: also take batches whose outcome is unknown.
         :return: the numbers of those that are ours now, in order.
         """
-        with self._store.begin() as connection:
-            return claims.take(connection, send_key, references, owner, seconds, resend=resend)
+        return self.turn_over(send_key, owner, references=references, seconds=seconds, resend=resend)[1]
 
     def settle(
         self,
@@ -201,8 +201,36 @@ class Ledger:
         :param owner: as in the claim.
         :return: the numbers of the batches that were written, in order.
         """
-        with self._store.begin() as connection:
-            return claims.settle(connection, send_key, outcomes, owner)
+        return self.turn_over(send_key, owner, outcomes=outcomes)[0]
+
+    def turn_over(
+        self,
+        send_key: str,
+        owner: str,
+        *,
+        outcomes: Sequence[Outcome] = (),
+        references: Mapping[int, str] | None = None,
+        seconds: float = 0.0,
+        resend: bool = False,
+    ) -> tuple[list[int], list[int]]:
+        """
+        Settle batches and take those that follow, in one transaction that is committed before this returns.
+
+        Parameters as in :meth:`settle_many` and :meth:`claim_many`; no batch may be in both.
+
+        :return: the numbers of the batches that were settled, and of those that are ours now.
+        """
+        return self._store.transact(
+            lambda connection: claims.turn_over(
+                connection,
+                send_key,
+                owner,
+                outcomes=outcomes,
+                references=references or {},
+                seconds=seconds,
+                resend=resend,
+            )
+        )
 
     def expire(self, send_key: str) -> list[int]:
         """
@@ -210,8 +238,7 @@ class Ledger:
 
         A claim that still holds is left alone: its owner may be alive.
         """
-        with self._store.begin() as connection:
-            return claims.expire(connection, send_key)
+        return self._store.transact(lambda connection: claims.expire(connection, send_key))
 
     def pending_claims(self, send_key: str, owner: str = "") -> datetime | None:
         """
@@ -264,8 +291,9 @@ class Ledger:
             unknown = select(batches.c.batch_no).where(batches.c.state == BatchState.UNKNOWN, *conditions)
             if connection.scalar(unknown.limit(1)) is None:
                 return []
-        with self._store.begin() as connection:
-            return evidence.settle(connection, conditions, page_id, by_number=by_number)
+        return self._store.transact(
+            lambda connection: evidence.settle(connection, conditions, page_id, by_number=by_number)
+        )
 
     def _known(self, send: PlannedSend) -> bool:
         known = self.send(send.send_key)

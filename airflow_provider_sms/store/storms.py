@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import exc, select
 
-from airflow_provider_sms.errors import StoreUnavailable
 from airflow_provider_sms.store.clock import Elapsed, ServerTime
 from airflow_provider_sms.store.schema import storms
 
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 
 _ALL_TEXTS = "*"
 _HOUR = 3600.0
-#: How often a transaction that others were in the way of is tried before its last time.
-_TRIES = 5
 
 
 class Held(NamedTuple):
@@ -115,15 +112,7 @@ class Storms:
 
     def _admit_one(self, mobile: str, digest: str) -> Held | None:
         # MySQL calls it a deadlock when several make the first row of a number at once.
-        for _ in range(_TRIES):
-            try:
-                with self._store.begin() as connection:
-                    return self._admit(connection, mobile, digest)
-            except StoreUnavailable as failure:
-                if not failure.deadlocked:
-                    raise
-        with self._store.begin() as connection:
-            return self._admit(connection, mobile, digest)
+        return self._store.transact(lambda connection: self._admit(connection, mobile, digest))
 
     def _admit(self, connection: Connection, mobile: str, digest: str) -> Held | None:
         # The row of all texts first: it is the lock of the number.

@@ -56,13 +56,18 @@ def _end(process):
     [
         ("Ledger", "plan", 1, False, 0),
         ("Ledger", "plan", 1, True, 0),
-        # One batch whose answer has come and is about to be written down, and the one that takes its place.
-        ("Ledger", "claim_many", 2, False, 2),
-        ("Ledger", "claim_many", 2, True, 2),
+        ("Ledger", "turn_over", 1, False, 0),
+        ("Ledger", "turn_over", 1, True, 1),
+        # One batch whose answer has come and is about to be written down, and the one that took its place;
+        # or, once that is written down, one under way and the one that is to follow it.
+        ("Ledger", "turn_over", 2, False, 2),
+        ("Ledger", "turn_over", 2, True, 2),
+        ("Ledger", "turn_over", 3, False, 2),
+        ("Ledger", "turn_over", 3, True, 2),
+        ("Ledger", "turn_over", 4, False, 2),
+        ("Ledger", "turn_over", 4, True, 2),
         ("Gateway", "submit", 3, False, 2),
         ("Gateway", "submit", 3, True, 2),
-        ("Ledger", "settle_many", 3, False, 2),
-        ("Ledger", "settle_many", 3, True, 2),
         ("Ledger", "summary", 1, False, 0),
     ],
     ids=str,

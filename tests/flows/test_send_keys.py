@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -111,24 +112,26 @@ def test_a_run_that_lost_a_batch_to_another_does_not_end_before_it(
 ):
     """The other's batch is rejected afterwards: then this run must not be green either."""
     ledger = Ledger(store)
-    claim_many, settled = Ledger.claim_many, []
+    turn_over, taken = Ledger.turn_over, []
 
-    def claimed_by_another(self, send_key, references, owner, seconds, *, resend=False):
-        if not settled:
-            settled.append(claim_many(ledger, send_key, {1: "r" * 32}, "another", seconds))
+    def claimed_by_another(self, send_key, owner, **options: Any):
+        if not taken:
+            taken.append(None)
+            assert ledger.claim(send_key, 1, "another", options["seconds"], "r" * 32)
             threading.Timer(
                 0.2,
                 ledger.settle,
                 (send_key, 1, BatchState.REJECTED),
                 {"owner": "another", "vendor_code": "-10"},
             ).start()
-        return claim_many(self, send_key, references, owner, seconds, resend=resend)
+        return turn_over(self, send_key, owner, **options)
 
-    monkeypatch.setattr(Ledger, "claim_many", claimed_by_another)
+    monkeypatch.setattr(Ledger, "turn_over", claimed_by_another)
     sandbox.account("wavecom").locked = True
     with pytest.raises(errors.VendorRejected):
         send_to(gateway_of("wavecom"), numbers(50), TEXT, sleep=lambda _: time.sleep(0.02))
     assert rows("SELECT state FROM sms_batches") == ["rejected"]
+    assert taken
 
 
 def test_a_claim_whose_owner_died_becomes_unknown(

@@ -1,0 +1,172 @@
+"""
+What an answer to a submit means: for the ledger, for the batch, and for those behind it.
+
+Surely not sent and "busy" are tried again with a growing pause, a few times; unknown is left alone. A no
+that would meet every other batch as well ends the pass, and so does what makes one batch after the other
+unknown.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_sms import errors
+from airflow_provider_sms.records import BatchState
+from airflow_provider_sms.store.plans import Outcome
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Sequence
+
+    from airflow_provider_sms.lanes import Answer, Claimed
+    from airflow_provider_sms.records import Receipt
+
+_LONGEST_WAIT = 60.0
+#: Unknown outcomes in a row after which a pass that is to fail because of them leaves the rest unsent.
+_UNKNOWN_IN_A_ROW = 3
+
+
+class Judge:
+    """
+    The judge of one pass.
+
+    Afterwards ``first_refusal`` is the vendor's first no, ``last_failure`` the last other failure,
+    ``misdirected`` says whether something answered that is not the vendor, ``mistake`` is a failure that is
+    our own or the codec's. Nothing more is to be started when ``stopped`` says why, nor before
+    ``not_before`` (by the monotonic clock).
+
+    :param one_text: whether all batches carry the same text, so that a refused text ends the pass.
+    :param on_unknown: ``fail`` (soon, if unknown outcomes are all that comes), ``ignore`` or ``resend``.
+    :param pauses: seconds before the second try of a batch, the third, and so on.
+    :param log: a logger.
+    """
+
+    def __init__(
+        self, *, one_text: bool, on_unknown: str, pauses: Sequence[float], log: logging.Logger | Any
+    ) -> None:
+        self._one_text = one_text
+        self._resend = on_unknown == "resend"
+        self._wary = on_unknown == "fail"
+        self._pauses = pauses
+        self._log = log
+        self._tries: dict[int, int] = {}
+        self._unknown_in_a_row = 0
+        self.first_refusal: errors.VendorRejected | None = None
+        self.last_failure: errors.SmsError | None = None
+        self.mistake: Exception | None = None
+        self.misdirected = False
+        self.stopped = ""
+        self.not_before = 0.0
+
+    def judge(self, answer: Answer) -> tuple[Outcome, bool]:
+        """Give what to write down, and whether to submit the batch again in this pass."""
+        match answer.failure:
+            case None if answer.receipt is not None:
+                return self._yes(answer, answer.receipt)
+            case errors.VendorRejected() as refusal:
+                return self._refusal(answer, refusal), False
+            case errors.VendorBusy() as failure:
+                outcome = _no(answer, BatchState.NOT_SENT, failure, code=failure.code)
+                return outcome, self._again(answer, failure)
+            case errors.SubmitNotSent() as failure:
+                return _no(answer, BatchState.NOT_SENT, failure), self._again(answer, failure)
+            case errors.SubmitUnknown() as failure:
+                return _no(answer, BatchState.UNKNOWN, failure), self._unknown(answer, failure)
+            case mistake:
+                return self._mistake(answer, mistake), False
+
+    def _yes(self, answer: Answer, receipt: Receipt) -> tuple[Outcome, bool]:
+        batch, taken = answer.claimed.batch, receipt.accepted
+        self._unknown_in_a_row = 0
+        if taken is not None and taken <= 0:
+            where = f"connection {batch.conn_id!r} ({batch.vendor})"
+            none = errors.VendorRejected(
+                f"{where}: the vendor took none of the batch's numbers.", receipt.code
+            )
+            self.first_refusal = self.first_refusal or none
+            return _no(answer, BatchState.REJECTED, none, code=receipt.code, text=receipt.text), False
+        if taken is not None and taken < batch.recipients:
+            self._log.warning(
+                "batch %d: the vendor took %d of %d numbers and does not say which it refused",
+                batch.batch_no, taken, batch.recipients,
+            )  # fmt: skip
+        outcome = Outcome(
+            batch.batch_no,
+            BatchState.ACCEPTED,
+            reference=answer.claimed.submission.reference,
+            vendor_code=receipt.code,
+            vendor_text=receipt.text,
+            vendor_batch_id=receipt.vendor_batch_id,
+            message_ids=receipt.message_ids,
+            accepted_count=taken,
+        )
+        return outcome, False
+
+    def _refusal(self, answer: Answer, refusal: errors.VendorRejected) -> Outcome:
+        self.first_refusal = self.first_refusal or refusal
+        # One text the vendor will not have says nothing about the next one; everything else does.
+        if not isinstance(refusal, errors.ContentRejected) or self._one_text:
+            self.stopped = "the vendor said no"
+        return _no(answer, BatchState.REJECTED, refusal, code=refusal.code)
+
+    def _mistake(self, answer: Answer, mistake: Exception | None) -> Outcome:
+        self.mistake = self.mistake or mistake
+        if isinstance(mistake, errors.PreflightError):
+            # The codec refused to make a request of it.
+            return _no(answer, BatchState.NOT_SENT, mistake)
+        # Nothing proves that it was not sent.
+        return _no(answer, BatchState.UNKNOWN, f"our own mistake: {type(mistake).__name__}")
+
+    def _unknown(self, answer: Answer, failure: errors.SubmitUnknown) -> bool:
+        """Tell of an unknown outcome; stop where the next ones would only be unknown as well."""
+        self._log.error("batch %d: %s. Its outcome is not known", answer.claimed.batch.batch_no, failure)
+        self.last_failure = failure
+        self._unknown_in_a_row += 1
+        if failure.misdirected:
+            self.misdirected = True
+            self.stopped = "what answers is not the vendor's service"
+            return False
+        if self._wary and self._unknown_in_a_row >= _UNKNOWN_IN_A_ROW:
+            self.stopped = f"the outcome of {self._unknown_in_a_row} submits in a row is not known"
+            return False
+        return self._resend and self._again(answer, failure)
+
+    def _again(self, answer: Answer, failure: errors.SmsError) -> bool:
+        """Wait before another try of a batch; give up for this pass after so many."""
+        self.last_failure = failure
+        number = answer.claimed.batch.batch_no
+        tries = self._tries[number] = self._tries.get(number, 0) + 1
+        if tries > len(self._pauses):
+            self.stopped = f"batch {number} failed {tries} times"
+            return False
+        asked = failure.retry_after if isinstance(failure, errors.VendorBusy) else None
+        pause = min(asked if asked is not None else self._pauses[tries - 1], _LONGEST_WAIT)
+        self._log.warning("batch %d: %s; trying again in %.0f s", number, failure, pause)
+        self.not_before = max(self.not_before, time.monotonic() + pause)
+        return True
+
+
+def given_back(claimed: Claimed) -> Outcome:
+    """Give what to write down of a batch that was claimed and not begun with."""
+    # What may have been accepted before stays so, although this claim came to nothing.
+    unknown = claimed.batch.state is BatchState.UNKNOWN
+    return Outcome(
+        claimed.batch.batch_no,
+        BatchState.UNKNOWN if unknown else BatchState.NOT_SENT,
+        reference=claimed.submission.reference,
+        error="claimed and given back before anything was submitted",
+    )
+
+
+def _no(
+    answer: Answer, state: BatchState, why: Exception | str, *, code: str = "", text: str = ""
+) -> Outcome:
+    return Outcome(
+        answer.claimed.batch.batch_no,
+        state,
+        reference=answer.claimed.submission.reference,
+        vendor_code=code,
+        vendor_text=text,
+        error=str(why),
+    )
