@@ -56,11 +56,12 @@ def read_columns(
     :param careful: the careful parser.
     """
     body = response.body
-    start, end = body.find(_OPENED), body.rfind(_CLOSED) + len(_CLOSED)
-    first_end = body.find(_CLOSED, start) + len(_CLOSED)
+    start, last = body.find(_OPENED), body.rfind(_CLOSED)
+    first = body.find(_CLOSED, start)
     # One record is its own envelope: nothing would be won.
-    if start < 0 or first_end >= end or len(body) > _LONGEST or not response.complete:
+    if start < 0 or not start < first < last or len(body) > _LONGEST or not response.complete:
         return None
+    first_end, end = first + len(_CLOSED), last + len(_CLOSED)
     columns = _columns(body[start:end], zone)
     if columns is None:
         return None

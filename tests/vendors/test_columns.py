@@ -180,3 +180,14 @@ def test_the_gateways_own_pages_are_read_by_columns(sandbox, gateway_of, vendor)
         empty,
     ):
         assert not check(gateway.vendor, gateway.account, other)
+
+
+@pytest.mark.parametrize("vendor", sorted(PAGES))
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"</WsStatusBox><WsStatusBox>", b"</WsStatusBox></WsStatusBox><WsStatusBox>", b"|", b"0|", b"\n"],
+)
+def test_a_page_without_a_record_is_left_to_the_careful_parser(gateway_of, vendor, body):
+    """A cut or crossed page may end a record that it never began."""
+    gateway = gateway_of(vendor)
+    assert gateway.vendor.columns_of_reports(gateway.account, WireResponse(200, body)) is None
