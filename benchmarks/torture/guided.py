@@ -78,14 +78,15 @@ def _child(name: str, inputs: str, seed: str, folder: str) -> None:
 
         # The vendors' modules are imported when they are first asked for.
         parser = next(each for each in all_parsers() if each.name == name)
-    from striking import check_answer, check_page
+    from striking import Struck, check_answer, check_page
 
-    check = check_page if parser.pages else check_answer
+    struck = Struck()
 
     def read(body: bytes) -> None:
         # Where it is cut is drawn from the input itself, so that a failure can be had again.
         prefix = body[: zlib.crc32(body) % len(body)] if body else b""
-        if kind := check(parser, body, prefix):
+        kind = check_page(parser, body, prefix, struck) if parser.pages else check_answer(parser, body)
+        if kind:
             raise AssertionError(kind)
 
     arguments = [

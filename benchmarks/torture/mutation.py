@@ -39,6 +39,7 @@ _ALIEN_XML = (
     b"<ReturnStatus>1</ReturnStatus>", b"<Content>", b"</Content>", b"<Mobile>13800138000</Mobile>",
     b"<TaskID>0</TaskID>",
 )  # fmt: skip
+_USUAL = [bytes([code]) for code in b"0123456789 aZ-:./+|;<>&\n"]
 _LONGEST = 4000
 _MOSTLY = 0.8
 
@@ -69,7 +70,7 @@ class Mutator:
         """Make so many inputs; some may be equal."""
         chance = self._random.random
         ways = [self._spliced] * 11 + [self._crossed] * 4 + [self._composed] * 3
-        ways += [self._flipped, self._repeated, self._arbitrary]
+        ways += [self._nudged] * 4 + [self._flipped, self._repeated, self._arbitrary]
         number = len(ways)
         for _ in range(count):
             yield ways[int(chance() * number)]()[:_LONGEST]
@@ -130,6 +131,12 @@ class Mutator:
     def _composed(self) -> bytes:
         chance, fragments = self._random.random, self._fragments
         return b"".join([fragments[int(chance() * len(fragments))] for _ in range(1 + int(chance() * 14))])
+
+    def _nudged(self) -> bytes:
+        # One usual character in another's place: the page mostly stays one, and means something else.
+        sample = self._any_sample()
+        place = int(self._random.random() * len(sample))
+        return sample[:place] + _USUAL[int(self._random.random() * len(_USUAL))] + sample[place + 1 :]
 
     def _flipped(self) -> bytes:
         chance, samples = self._random.random, self._samples

@@ -43,6 +43,7 @@ class Parser(NamedTuple):
     :param pages: whether it gives a page of records, and reads what was cut off.
     :param samples: answers (or pushed events) that it reads, of every protocol that the vendor speaks.
     :param parse: the function: account and response, for a push account, query and body.
+    :param columns: the fast reading of the same bytes, which must agree with it or abstain; mostly none.
     """
 
     name: str
@@ -51,12 +52,17 @@ class Parser(NamedTuple):
     account: Account
     parse: Callable[..., Any]
     pushed: bool
+    columns: Callable[..., Any] | None
 
     def read(self, body: bytes, *, complete: bool = True) -> Any:
         """Read bytes as the collect flow does."""
         if self.pushed:
             return self.parse(self.account, "", body)
-        return self.parse(self.account, WireResponse(200, body, complete=complete))
+        return self.parse(self.account, self.response(body, complete=complete))
+
+    def response(self, body: bytes, *, complete: bool = True) -> WireResponse:
+        """Make the answer that has these bytes."""
+        return WireResponse(200, body, complete=complete)
 
 
 def all_parsers() -> list[Parser]:
@@ -100,6 +106,7 @@ def _parser(vendor: Vendor, operation: Operation, options: dict[str, Any]) -> Pa
         account_of(vendor, **options),
         getattr(vendor, function),
         operation is Operation.PUSH,
+        vendor.columns_of_reports if operation is Operation.REPORTS else None,
     )
 
 
