@@ -26,17 +26,27 @@ class Tags(NamedTuple):
     :param conn_id: connection of the account.
     :param queue: ``"reports"`` or ``"replies"``, where it is about one of them.
     :param core: whether this is the triggerer, where Airflow's core emits, and not the task SDK.
+    :param legacy: whether names with the tags in them go out as well; ``None`` asks Airflow's settings each
+        time, which takes longer than all the rest.
     """
 
     vendor: str
     conn_id: str
     queue: str = ""
     core: bool = False
+    legacy: bool | None = None
 
     def as_dict(self) -> dict[str, str]:
         """Give them as Airflow takes them."""
         tags = {"vendor": self.vendor, "conn_id": self.conn_id}
         return tags | {"queue": self.queue} if self.queue else tags
+
+
+def legacy_names_on() -> bool:
+    """Ask Airflow's settings whether names with the tags in them go out as well."""
+    from airflow.providers.common.compat.sdk import conf
+
+    return bool(conf.getboolean("metrics", "legacy_names_on", fallback=True))
 
 
 @contextmanager
@@ -116,14 +126,14 @@ def _count(name: str, count: int, tags: Tags) -> None:
     if count:
         stats = _stats(core=tags.core)
         stats.incr(f"sms.{name}", count, tags=tags.as_dict())
-        if _with_legacy_names():
+        if _with_legacy_names(tags):
             stats.incr(_legacy_name(name, tags), count)
 
 
 def _gauge(name: str, value: float, tags: Tags) -> None:
     stats = _stats(core=tags.core)
     stats.gauge(f"sms.{name}", value, tags=tags.as_dict())
-    if _with_legacy_names():
+    if _with_legacy_names(tags):
         stats.gauge(_legacy_name(name, tags), value)
 
 
@@ -135,10 +145,8 @@ def _legacy_name(name: str, tags: Tags) -> str:
     return ".".join(["sms", *allowed, name])
 
 
-def _with_legacy_names() -> bool:
-    from airflow.providers.common.compat.sdk import conf
-
-    return bool(conf.getboolean("metrics", "legacy_names_on", fallback=True))
+def _with_legacy_names(tags: Tags) -> bool:
+    return legacy_names_on() if tags.legacy is None else tags.legacy
 
 
 def _stats(*, core: bool) -> Any:

@@ -25,11 +25,13 @@ class Opened(NamedTuple):
     What stands behind the two connections.
 
     :param owner: the name under which this process holds the queue's lease.
+    :param legacy_metrics: whether metrics go out under names with their tags in them as well.
     """
 
     gateway: Gateway
     store: Store
     owner: str
+    legacy_metrics: bool
 
 
 class Access:
@@ -94,6 +96,7 @@ class Access:
         self._looked_up = time.monotonic()
 
     def _check(self, account: Any, store: Any) -> Opened:
+        from airflow_provider_sms import metrics
         from airflow_provider_sms.gateway import Gateway
         from airflow_provider_sms.hooks.sms import check_connection
         from airflow_provider_sms.hooks.store import open_connection
@@ -101,7 +104,7 @@ class Access:
 
         opened = open_connection(store, self._store_conn_id)
         gateway = Gateway(*check_connection(account, self._sms_conn_id))
-        return Opened(gateway, opened, f"triggerer {owner_name()}")
+        return Opened(gateway, opened, f"triggerer {owner_name()}", metrics.legacy_names_on())
 
 
 async def _connection(conn_id: str) -> Any:

@@ -3,14 +3,16 @@ Poll queues from an event loop: each once per interval, for all triggers that wa
 
 A poll is the same collection that a worker does, in a thread. The threads are this module's own: the loop's
 default ones are few, and others wait for them. Only so many polls may be at work at once, since busy threads
-keep the loop from its turn; but one whose vendor has not answered within a second is waiting, not working:
-it keeps its thread and gives up its place, so that accounts that hang delay no others.
+keep the loop from its turn, and who asked first gets the next place. One whose vendor has not answered within
+a second is waiting, not working: it keeps its thread and gives up its place; and until that account answers
+again, it shares a few places with others like it. So accounts that hang delay no others.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
+import math
 import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -21,16 +23,19 @@ if TYPE_CHECKING:
 
     from airflow_provider_sms.collecting import Collected
     from airflow_provider_sms.triggers.access import Opened
+    from airflow_provider_sms.triggers.visiting import Visit
 
 ResultT = TypeVar("ResultT")
 
 _PLACES = 16
+_PLACES_OF_SILENT_ONES = 4
 _WORKING_SECONDS = 1.0
 #: So many accounts may hang at once before one has to wait for another's time-out.
 _THREADS = 256
 #: For questions to the store, which nobody hangs in for long.
 _LOOKERS = 8
-_POLL_SECONDS = 60.0
+#: A share of the interval: so much sooner a queue may be read, lest a loop that was late wait anew.
+_SOONER = 0.05
 _BUSY_SECONDS = 5.0
 _LONGEST_HOLD = 300.0
 
@@ -43,12 +48,14 @@ class Outcome(NamedTuple):
     :param collected: what it collected; ``None`` if nothing was read.
     :param holder: who reads the queue, if somebody else does.
     :param error: why waiting is pointless.
+    :param since: when the seconds began, by ``time.monotonic``.
     """
 
     wait: float
     collected: Collected | None = None
     holder: str = ""
     error: Exception | None = None
+    since: float = 0.0
 
 
 class Polls:
@@ -62,6 +69,7 @@ class Polls:
         self._threads = ThreadPoolExecutor(_THREADS, "sms-poll")
         self._lookers = ThreadPoolExecutor(_LOOKERS, "sms-look")
         self._places = asyncio.Semaphore(_PLACES)
+        self._places_of_silent_ones = asyncio.Semaphore(_PLACES_OF_SILENT_ONES)
         self._queues: dict[tuple[str, str, str], PolledQueue] = {}
 
     @classmethod
@@ -86,10 +94,14 @@ class Polls:
         """Ask the store something, in a thread."""
         return await _in(self._lookers, question)
 
-    async def work(self, collect: Callable[[], ResultT]) -> ResultT:
-        """Do a poll in a thread, when there is a place for it."""
-        async with self._places:
-            work = asyncio.ensure_future(_in(self._threads, collect))
+    async def work(self, visit: Callable[[], ResultT], *, silent: bool) -> ResultT:
+        """
+        Do a poll in a thread, when there is a place for it.
+
+        :param silent: whether the vendor did not answer the last time.
+        """
+        async with self._places_of_silent_ones if silent else self._places:
+            work = asyncio.ensure_future(_in(self._threads, visit))
             await asyncio.wait({work}, timeout=_WORKING_SECONDS)
         return await work
 
@@ -109,6 +121,8 @@ class PolledQueue:
         self._queue = queue
         self._under_way: asyncio.Task[Outcome] | None = None
         self._more = False
+        self._silent = False
+        self._read_at = -math.inf
         self._failures = 0
         self._held_until = 0.0
         self._error: Exception | None = None
@@ -122,14 +136,18 @@ class PolledQueue:
         :param interval: seconds from one read to the next.
         :param log: where troubles are told; they are told once, to whoever began the poll.
         """
-        held = self._held_until - time.monotonic()
-        if held > 0:
-            return Outcome(held, error=self._error)
+        now = time.monotonic()
+        if self._held_until > now:
+            return Outcome(self._held_until - now, error=self._error, since=now)
+        # The store need not be asked what is known here: others can only have read the queue since.
+        fresh = 0.0 if self._more else self._read_at + interval * (1 - _SOONER) - now
+        if fresh > 0:
+            return Outcome(fresh, since=now)
         if self._under_way is None or self._under_way.done():
             self._under_way = asyncio.create_task(self._poll(interval, log))
         poll = self._under_way
         await asyncio.wait({poll}, timeout=interval)
-        return poll.result() if poll.done() and not poll.cancelled() else Outcome(0.0)
+        return poll.result() if poll.done() and not poll.cancelled() else Outcome(0.0, since=time.monotonic())
 
     async def ask(self, question: Callable[[Any], ResultT]) -> ResultT:
         """
@@ -151,38 +169,45 @@ class PolledQueue:
             # Somebody may have mended the connection within the minute for which it is remembered.
             try:
                 if await self._access.changed():
-                    return Outcome(interval)
+                    return Outcome(interval, since=time.monotonic())
             except Exception as error:  # noqa: BLE001
                 trouble = error
         return self._hold(trouble, interval, log)
 
     async def _collect(self, interval: float, log: Any) -> Outcome:
-        from airflow_provider_sms import metrics
         from airflow_provider_sms.errors import QueueBusy
-        from airflow_provider_sms.store.leases import Leases
 
+        asked = time.monotonic()
         opened: Opened = await self._access.open()
-        if self._more:
-            # The queue held more than one visit took: go on at the vendor's own pace.
-            interval = 0.0
-        leases = Leases(opened.store)
-        due = await self._polls.look(lambda: leases.due(self._sms_conn_id, self._queue, interval))
-        if due.wait > 0:
-            return Outcome(due.wait)
-        tags = metrics.Tags(opened.gateway.vendor.name, self._sms_conn_id, self._queue, core=True)
-        metrics.queue_age(tags, due.age)
+        # The queue held more than one visit took: go on at the vendor's own pace.
+        least = 0.0 if self._more else interval * (1 - _SOONER)
         try:
-            collected = await self._polls.work(lambda: _collect(opened, self._queue, interval, tags, log))
+            visited = await self._polls.work(lambda: self._visit(opened, least, log), silent=self._silent)
         except QueueBusy as busy:
-            return Outcome(min(interval or _BUSY_SECONDS, _BUSY_SECONDS), holder=busy.owner)
-        self._failures, self._error = 0, None
+            wait = min(interval if least else _BUSY_SECONDS, _BUSY_SECONDS)
+            return Outcome(wait, holder=busy.owner, since=time.monotonic())
+        if visited.collected is None:
+            self._read_at = time.monotonic() - (visited.due.age or 0.0)
+            return Outcome(visited.due.wait, since=time.monotonic())
+        self._failures, self._error, self._silent = 0, None, False
+        collected = visited.collected
         self._more = collected.pages > 0 and not collected.queue_empty
-        return Outcome(0.0 if self._more else interval, collected)
+        return Outcome(0.0 if self._more else interval, collected, since=asked)
+
+    def _visit(self, opened: Opened, interval: float, log: Any) -> Visit:
+        from airflow_provider_sms.triggers.visiting import visit
+
+        began = time.monotonic()
+        visited = visit(opened, self._sms_conn_id, self._queue, interval, log)
+        if visited.collected is not None:
+            self._read_at = began
+        return visited
 
     def _hold(self, trouble: Exception, interval: float, log: Any) -> Outcome:
         from airflow_provider_sms.errors import SmsError, StoreUnavailable, VendorBusy, VendorUnreachable
 
         self._failures += 1
+        self._silent = isinstance(trouble, VendorUnreachable)
         wait = min(_LONGEST_HOLD, max(1.0, interval) * 2 ** min(self._failures - 1, 10))
         if isinstance(trouble, VendorBusy):
             wait = trouble.retry_after or max(1.0, interval)
@@ -196,35 +221,7 @@ class PolledQueue:
                 "polling the %s of connection %r failed with %s; again in %.0f s",
                 self._queue, self._sms_conn_id, type(trouble).__name__, wait, exc_info=trouble,
             )  # fmt: skip
-        return Outcome(wait, error=self._error)
-
-
-class _Quiet:
-    """A log for collections that happen every few seconds: what went well is for those who debug."""
-
-    def __init__(self, log: Any) -> None:
-        self.info = log.debug
-        self.debug = log.debug
-        self.warning = log.warning
-        self.error = log.error
-
-
-def _collect(opened: Opened, queue: str, interval: float, tags: Any, log: Any) -> Collected:
-    from airflow_provider_sms import metrics
-    from airflow_provider_sms.collecting import Collector, queue_named
-
-    collector = Collector(
-        opened.gateway, opened.store, queue_named(queue), owner=opened.owner, log=_Quiet(log)
-    )
-    try:
-        with metrics.of_collection(tags, collector):
-            collected = collector.run(max_seconds=_POLL_SECONDS, patient=False, interval=interval)
-    finally:
-        # The next poll is seconds away: no vendor is made to hold a connection for that. It opens new ones.
-        opened.gateway.close()
-    if collected.records:
-        log.info("%d records of the %s of connection %r landed", collected.records, queue, tags.conn_id)
-    return collected
+        return Outcome(wait, error=self._error, since=time.monotonic())
 
 
 async def _in(threads: ThreadPoolExecutor, work: Callable[[], ResultT]) -> ResultT:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_sms.errors import SmsError, StoreUnavailable
@@ -41,8 +42,10 @@ class Told:
 
 async def pause(outcome: Outcome, interval: float) -> None:
     """Sleep until the next poll is worth while, or the tables are to be asked again."""
+    # Counted from when the poll was asked for: else each would come later by what it took.
+    wait = outcome.wait - (time.monotonic() - outcome.since)
     # While a queue is left alone, pushes may still land: the tables are asked at the same pace.
-    await asyncio.sleep(max(_LEAST_PAUSE, min(outcome.wait, interval)))
+    await asyncio.sleep(max(_LEAST_PAUSE, min(wait, interval)))
 
 
 def mends_itself(error: Exception) -> bool:

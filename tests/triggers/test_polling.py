@@ -122,9 +122,14 @@ def test_a_password_is_looked_up_again_before_it_counts_as_wrong(sandbox, connec
         if mended:
             connections("wavecom")
         await asyncio.sleep(0.2)
-        first = await queue.poll(0.1, LOG)
+        first = await patient(queue)
         await asyncio.sleep(0.2)
-        return first, await queue.poll(0.1, LOG)
+        return first, await patient(queue)
+
+    async def patient(queue):
+        outcome = await queue.poll(0.1, LOG)
+        # A busy machine may take longer than the interval, for which a poll is waited at most.
+        return outcome if queue._under_way.done() else await queue._under_way
 
     first, second = asyncio.run(poll())
     if mended:
