@@ -196,12 +196,10 @@ def _plan(
             batch_no=number,
             reference=new_reference(),
             mobiles=submit.mobiles,
-            content=submit.native.content if submit.native else submit.contents[0],
-            contents=submit.contents if submit.native else (),
+            content=submit.content,
+            contents=submit.contents,
             values=submit.values,
-            segments=[segments(text) for text in submit.contents]
-            if submit.native
-            else segments(submit.contents[0]),
+            segments=list(map(segments, submit.contents)) or segments(submit.content),
             send_at=send_at,
             extno=order.extno,
         )

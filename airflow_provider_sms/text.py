@@ -77,11 +77,17 @@ def unencodable(text: str, charset: str) -> tuple[str, ...]:
     :param charset: ``"utf-8"``, ``"gb18030"``, or ``"gbk"`` (which is GB18030 kept to its one- and
         two-byte part: what vendors that say "GB2312" really understand).
     """
+    if encodable(text, charset):
+        return ()
+    return tuple(dict.fromkeys(character for character in text if not encodable(character, charset)))
+
+
+def encodable(text: str, charset: str) -> bool:
+    """Whether a charset can hold a whole text; each that is offered here contains ASCII."""
     try:
-        encode(text, charset)
+        return text.isascii() or bool(encode(text, charset))
     except UnicodeEncodeError:
-        return tuple(dict.fromkeys(character for character in text if not _fits(character, charset)))
-    return ()
+        return False
 
 
 def encode(text: str, charset: str) -> bytes:
@@ -120,11 +126,3 @@ def ends_with_signature(text: str) -> bool:
 def has_signature(text: str) -> bool:
     """Whether a text starts or ends with a signature in 【】."""
     return ends_with_signature(text) or _SIGNATURE_START.search(text) is not None
-
-
-def _fits(character: str, charset: str) -> bool:
-    try:
-        character.encode(charset)
-    except UnicodeEncodeError:
-        return False
-    return True

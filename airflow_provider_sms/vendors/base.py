@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
+from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 from airflow_provider_sms import errors, text
@@ -38,17 +39,8 @@ if TYPE_CHECKING:
     )
     from airflow_provider_sms.wire import Endpoint, SoapCall, WireRequest, WireResponse
 
-__all__ = [
-    "Account",
-    "Code",
-    "ConnectionField",
-    "Limits",
-    "NativeTemplate",
-    "Operation",
-    "Vendor",
-]
+__all__ = ["Account", "Code", "ConnectionField", "Limits", "NativeTemplate", "Operation", "Vendor"]
 
-_OK = 200
 _SHOWABLE_CODE = re.compile(r"-?[0-9]{1,4}")
 
 
@@ -284,6 +276,11 @@ class Vendor:
         del account, values
         return False
 
+    def template_misfits(self, account: Account, columns: Sequence[Sequence[str]]) -> list[int]:
+        """Name the rows, from 0, that :meth:`template_row_fits` refuses; one column of values per field."""
+        rows = enumerate(zip(*columns, strict=True))
+        return [row for row, values in rows if not self.template_row_fits(account, values)]
+
     # --- the pairs -------------------------------------------------------------------------------
 
     def submit_request(self, account: Account, submission: Submission) -> WireRequest | SoapCall:
@@ -415,7 +412,7 @@ class Vendor:
         :param whole: refuse an answer that did not arrive whole: a cut ``-10`` reads as ``-1``.
         :raises WireFormatError: when the web server answered in place of the vendor, or a part is missing.
         """
-        if response.status != _OK:
+        if response.status != HTTPStatus.OK:
             raise self.broken(operation, account, f"HTTP status {response.status} and no answer of its own")
         if whole and not response.complete:
             raise self.broken(operation, account, "a part of its answer; the rest was cut off")

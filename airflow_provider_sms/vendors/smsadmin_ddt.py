@@ -24,6 +24,9 @@ _UNFIT_TEXT = re.compile(rf"[{{}}]|{_ESCAPE_LIKE}")
 # entry, a line break and something that looks like a marker are what "格式不符" may mean.
 _UNFIT_VALUE = re.compile(rf"\A\Z|\A\s|\s\Z|[,;{{}}\r\n]|{_ESCAPE_LIKE}")
 
+#: What some value that does not fit has in it, unless it is empty or has blanks at its ends.
+_SUSPICIOUS = ",;{}\r\n+%"
+
 
 def translate(template: str, fields: Sequence[str], first_index: int) -> NativeTemplate | None:
     """
@@ -57,6 +60,14 @@ def translate(template: str, fields: Sequence[str], first_index: int) -> NativeT
 def fits(values: Sequence[str]) -> bool:
     """Whether a group of these values keeps its form (§4)."""
     return not any(map(_UNFIT_VALUE.search, values))
+
+
+def surely_fits(column: Sequence[str]) -> bool:
+    """Whether surely each value of a column fits; ``False`` tells nothing."""
+    joined = "".join(column)
+    if any(character in joined for character in _SUSPICIOUS):
+        return False
+    return all(column) and list(map(str.strip, column)) == column
 
 
 def params_of(mobiles: Iterable[str], values: Iterable[Sequence[str]]) -> str:
