@@ -119,6 +119,11 @@ class Progress:
             sys.stderr.write(line + "\n")
         sys.stderr.flush()
 
+    def tell(self, line: str) -> None:
+        """Say something that stays."""
+        self.end()
+        sys.stderr.write(f"{self.number}: {line}\n")
+
     def end(self) -> None:
         """Wipe the live line away."""
         if self._live:

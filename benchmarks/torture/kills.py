@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from children import Child
 from figures import Figure, Progress, Proof, all_of, at_least, none, record
-from lanes import BUSY, EMPTY, PAGES, Balance, Lane, preload, sum_of
+from lanes import BUSY, EMPTY, PAGES, Balance, Lane, sum_of, warm_up
 from sandboxes import Sandboxes
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ _SLOWLY = 0.02
 
 def prove(size: float, progress: Progress) -> list[Figure]:
     """Kill so many, then collect in peace, and count."""
-    preload()
     chance = random.Random(progress.seed)  # noqa: S311 - a proof that can be repeated
     wanted = max(20, round(_KILLS * size))
     struck: Counter[str] = Counter()
@@ -45,6 +44,7 @@ def prove(size: float, progress: Progress) -> list[Figure]:
     with Sandboxes(_LANES_EACH) as sandboxes:
         while (left := wanted - struck.total()) > 0:
             lanes = _lanes(sandboxes, folder, seed=progress.seed + struck.total())
+            warm_up(lanes)
             for where in _kill(lanes, min(left, _KILLS_OF_A_ROUND), chance):
                 struck[where] += 1
                 progress(struck.total(), wanted, ", ".join(f"{number} {at}" for at, number in struck.items()))

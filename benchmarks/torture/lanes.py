@@ -8,6 +8,7 @@ in its lane, others die in theirs.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import Counter
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from children import Child
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from pathlib import Path
 
     from sandboxes import RemoteSandbox
@@ -76,11 +77,15 @@ class Lane:
         fields: dict[str, Any] = self.sandbox("connection", self.vendor, **extra)
         return fields | changes
 
-    def collector(self, around: Callable[[], Any] | None = None, **limits: Any) -> Callable[[], int]:
+    def collector(
+        self, around: Callable[[], Any] | None = None, *, owner: str = "", **limits: Any
+    ) -> Callable[[], int]:
         """
         Give what a child does to collect this lane's queue until it is empty.
 
         :param around: makes a context manager in which the collector runs.
+        :param owner: of the lease; the process if empty.
+        :param limits: of the run.
         """
         fields = self.connection()
 
@@ -88,7 +93,7 @@ class Lane:
             from airflow_provider_sms.errors import QueueBusy
 
             try:
-                with opened(self, fields) as collector:
+                with opened(self, fields, owner) as collector:
                     if around is None:
                         collector.run(**limits)
                     else:
@@ -102,6 +107,34 @@ class Lane:
                 if type(stop).__name__ not in _STOPS:
                     raise
                 return STOPPED
+            return EMPTY
+
+        return work
+
+    def checked(self, fields: dict[str, Any]) -> tuple[Any, Any, Any]:
+        """Give its vendor, account and store, as hooks do."""
+        from airflow_provider_sms.store.engine import Store
+        from airflow_provider_sms.vendors.accounts import check_account
+        from airflow_provider_sms.vendors.registry import vendor_of_type
+
+        fields = dict(fields)
+        vendor = vendor_of_type(fields.pop("conn_type"), self.conn_id)
+        # Sandboxes of proofs may be asked at any pace.
+        type(vendor).intervals = {}
+        account = check_account(vendor, self.conn_id, **fields)
+        return vendor, account, Store.open(self.store_url, spool_dir=self.folder / "spool")
+
+    def replay(self) -> Callable[[], int]:
+        """Give what a child does to read this lane's pages in quarantine again; 0 if all went well."""
+        fields = self.connection()
+
+        def work() -> int:
+            from airflow_provider_sms.replaying import replay
+
+            found = self.rows("SELECT page_id FROM sms_pages WHERE state = 'quarantined' ORDER BY started_at")
+            vendor, account, store = self.checked(fields)
+            for _ in replay(vendor, account, store, [page_id for (page_id,) in found]):
+                pass
             return EMPTY
 
         return work
@@ -151,12 +184,19 @@ class Lane:
         except (exc.OperationalError, exc.ProgrammingError):
             return []
 
-    def count(self) -> Balance:
-        """Compare what the vendor handed over with what is in the store."""
+    def count(self, but: Collection[str] = ()) -> Balance:
+        """
+        Compare what the vendor handed over with what is in the store.
+
+        :param but: ids of messages whose reports are left out.
+        """
         handed = Counter(
-            (each.mobile, each.message_id) for each in self.sandbox("handed_out_reports", self.vendor)
+            (each.mobile, each.message_id)
+            for each in self.sandbox("handed_out_reports", self.vendor)
+            if each.message_id not in but
         )
-        landed = Counter(self.rows("SELECT mobile, vendor_message_id FROM sms_reports"))
+        rows = self.rows("SELECT mobile, vendor_message_id FROM sms_reports")
+        landed = Counter((mobile, message_id) for mobile, message_id in rows if message_id not in but)
         pages = Counter(dict(self.rows("SELECT state, count(*) FROM sms_pages GROUP BY state")))
         suspect = pages["suspect"]
         lost = sum((handed - landed).values())
@@ -166,7 +206,7 @@ class Lane:
             handed=sum(handed.values()),
             landed=sum(landed.values()),
             lost=lost,
-            lost_in_silence=max(0, lost - self.page_size * suspect),
+            lost_in_silence=max(0, lost - self.page_size * (suspect + pages["quarantined"])),
             duplicates=sum((landed - handed).values()),
             suspect=suspect,
             raw=sum(raw.values()),
@@ -180,7 +220,7 @@ class Balance:
     """
     What became of what a vendor handed over.
 
-    :param lost_in_silence: more than the suspect pages can have cost.
+    :param lost_in_silence: more than the suspect pages, and those in quarantine, can have cost.
     :param raw: pages with bytes.
     :param raw_landed: those of them whose records landed, or which said that there were none.
     :param open: pages that no run has brought to an end.
@@ -207,39 +247,30 @@ def sum_of(lanes: list[Lane]) -> Balance:
 
 
 @contextmanager
-def opened(lane: Lane, fields: dict[str, Any]) -> Iterator[Any]:
+def opened(lane: Lane, fields: dict[str, Any], owner: str) -> Iterator[Any]:
     """Give a collector of a lane's queue, whose lease runs out soon should it die."""
     from airflow_provider_sms import collecting
     from airflow_provider_sms.collecting import Collector, queue_named
     from airflow_provider_sms.gateway import Gateway
-    from airflow_provider_sms.store.engine import Store
     from airflow_provider_sms.submitting import owner_name
-    from airflow_provider_sms.vendors.accounts import check_account
-    from airflow_provider_sms.vendors.registry import vendor_of_type
 
     # The lease of a dead one would hold for the time-out and half a minute.
     collecting.LEASE_MARGIN = _LEASE_SECONDS - _TIMEOUT
-    fields = dict(fields)
-    vendor = vendor_of_type(fields.pop("conn_type"), lane.conn_id)
-    type(vendor).intervals = {}
-    account = check_account(vendor, lane.conn_id, **fields)
-    store = Store.open(lane.store_url, spool_dir=lane.folder / "spool")
+    vendor, account, store = lane.checked(fields)
     log = logging.getLogger("torture")
     with Gateway(vendor, account) as gateway:
-        yield Collector(gateway, store, queue_named("reports"), owner=owner_name(), log=log)
+        yield Collector(gateway, store, queue_named("reports"), owner=owner or owner_name(), log=log)
 
 
-def preload() -> None:
-    """Import what children need before they are forked."""
-    import httpx
-    import lxml.etree
-    import sqlalchemy.dialects.sqlite
-    import zeep
+def warm_up(lanes: Iterable[Lane]) -> None:
+    """
+    Collect once here, so that children find everything imported.
 
-    from airflow_provider_sms import collecting, recipients, sending, submitting
-    from airflow_provider_sms.store import bulk, frames, migrations
-    from airflow_provider_sms.transport import failures, http, soap
-    from airflow_provider_sms.vendors import accounts, registry
-
-    del httpx, lxml, sqlalchemy, zeep, collecting, recipients, sending, submitting
-    del bulk, frames, migrations, failures, http, soap, accounts, registry
+    :raises RuntimeError: it left threads, which a fork would cut off.
+    """
+    for lane in lanes:
+        lane.fill(1)
+        lane.collector()()
+        lane.checked(lane.connection())[2].close()
+    if threading.active_count() > 1:
+        raise RuntimeError(f"threads are left: {threading.enumerate()}")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from children import Child
 from figures import CannotRun, Figure, Progress, Proof, all_of, at_least, at_most, none, record
-from lanes import BUSY, EMPTY, PAGES, STOPPED, Lane, preload, sum_of
+from lanes import BUSY, EMPTY, PAGES, STOPPED, Lane, sum_of, warm_up
 from sandboxes import Sandboxes
 
 if TYPE_CHECKING:
@@ -102,13 +102,13 @@ class _Running:
 
 def prove(size: float, progress: Progress) -> list[Figure]:
     """Send so many signals, then collect in peace, and count."""
-    preload()
     _preload_airflow()
     chance = random.Random(progress.seed)  # noqa: S311 - a proof that can be repeated
     wanted = max(25, round(_SIGNALS * size))
     folder = Path(tempfile.mkdtemp())
     with Sandboxes(_LANES_EACH) as sandboxes:
         lanes = _lanes(sandboxes, folder, progress.seed)
+        warm_up(lanes)
         stopped, slowest = _stop(lanes, wanted, chance, progress)
         for number in range(_LANES_EACH):
             sandboxes[number]("faults.clear")
