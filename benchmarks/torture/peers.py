@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 _CHUNK = 13
-_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
+_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n"
 
 
 def framed(body: bytes, framing: str, keep: int | None = None, head: bytes = _HEAD) -> bytes:
@@ -27,7 +27,7 @@ def framed(body: bytes, framing: str, keep: int | None = None, head: bytes = _HE
     if framing == "length":
         return head + b"Content-Length: %d\r\n\r\n" % len(body) + kept
     if framing == "close":
-        return head + b"Connection: close\r\n\r\n" + kept
+        return head + b"\r\n" + kept
     out = [head + b"Transfer-Encoding: chunked\r\n\r\n"]
     for start in range(0, len(kept), _CHUNK):
         # A chunk says how long it would have been, so that a cut may fall into one or between two.

@@ -58,12 +58,9 @@ class Strays:
             "charset": self._other_charset,
             "count": self._other_count,
             "mutated": lambda page: next(self._mutators[page.name].inputs(1)),
+            # Of another vendor: one vendor's two queues may well be of one form.
             "another's": lambda page: self._random.choice(
-                [
-                    other.body
-                    for other in self._pages
-                    if (other.vendor, other.queue) != (page.vendor, page.queue)
-                ]
+                [other.body for other in self._pages if other.vendor != page.vendor]
             ),
         }
 
@@ -73,7 +70,7 @@ class Strays:
         body = self._kinds[kind](page)
         framing = self._random.choice(["length", "chunked", "close"])
         status = b"200 OK" if kind not in {"garbage", "web page"} else self._random.choice(_STATUSES)
-        wire = framed(body, framing, head=b"HTTP/1.1 " + status + b"\r\nContent-Type: text/html\r\n")
+        wire = framed(body, framing, head=b"HTTP/1.1 " + status + b"\r\nConnection: close\r\n")
         return Stray(kind, body, wire, numbers=kind in {"charset", "count", "mutated"})
 
     def _garbage(self, _: PageAnswer) -> bytes:
