@@ -1,0 +1,1 @@
+"""The delivery report: what became of a day's messages, as one HTML page that needs nothing else."""

@@ -1,0 +1,161 @@
+"""The page as text: whole, self-contained, safe, in two languages, the same each time."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import html5lib
+import pytest
+
+from airflow_provider_sms.errors import PreflightError
+from airflow_provider_sms.reporting import drawing
+from airflow_provider_sms.reporting.figures import Attention
+from airflow_provider_sms.reporting.page import render
+
+PICTURES = {
+    "funnel", "latency", "hours", "days", "carriers", "provinces", "failures", "refusals", "accounts",
+}  # fmt: skip
+#: Attributes by which a page can ask for something elsewhere.
+ASKING = ("src", "srcset", "poster", "data", "action", "formaction", "background", "cite", "longdesc", "ping")
+
+
+def parsed(html: str):
+    """Parse as browsers do, and refuse what they would only put up with."""
+    parser = html5lib.HTMLParser(
+        tree=html5lib.getTreeBuilder("lxml"), strict=True, namespaceHTMLElements=False
+    )
+    return parser.parse(html).getroot()
+
+
+@pytest.fixture(params=["busy_day", "empty_day"])
+def figures(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(params=["both", "zh", "en"])
+def language(request):
+    return request.param
+
+
+def test_it_is_html_that_asks_for_nothing(figures, language):
+    html = render(figures, language)
+    root = parsed(html)
+    assert "://" not in html
+    assert not re.search(r"url\(|@import|<script|<iframe|<object|<embed|<link|<base|<img|<form\b", html)
+    for element in root.iter():
+        asked = [name for name in element.attrib if name in ASKING or name.startswith("on")]
+        assert asked == [], element.tag
+        assert element.get("href", "#").startswith("#")
+    policy = root.find(".//meta[@http-equiv='Content-Security-Policy']").get("content")
+    assert {"default-src 'none'", "style-src 'unsafe-inline'", "img-src data:"} <= set(policy.split("; "))
+    assert len(html.encode()) < 500_000
+
+
+def test_every_id_is_there_once_and_every_reference_leads_to_one(figures, language):
+    root = parsed(render(figures, language))
+    ids = [element.get("id") for element in root.iter() if element.get("id")]
+    assert len(ids) == len(set(ids))
+    for element in root.iter():
+        for name in ("aria-labelledby", "for"):
+            assert element.get(name, ids[0]) in ids
+        assert element.get("href", f"#{ids[0]}")[1:] in ids
+
+
+def test_each_picture_has_a_title_and_its_table(busy_day):
+    root = parsed(render(busy_day, "en"))
+    figures = {figure.get("id"): figure for figure in root.iter("figure")}
+    assert set(figures) == PICTURES
+    for name, figure in figures.items():
+        assert figure.find(f".//*[@id='{name}-title']").text
+        [svg] = [each for each in figure.iter() if str(each.tag).endswith("svg")]
+        assert (svg.get("role"), svg.get("aria-labelledby")) == ("img", f"{name}-title")
+        head = figure.findall(".//thead/tr/th")
+        rows = figure.findall(".//tbody/tr")
+        assert rows
+        assert {len(row) for row in rows} == {len(head)}
+
+
+def test_no_picture_is_large(busy_day):
+    """A picture that is a hundred kilobytes draws too much."""
+    pictures = re.findall(r"<svg.*?</svg>", render(busy_day, "both"), re.DOTALL)
+    assert len(pictures) == len(PICTURES)
+    assert max(map(len, pictures)) < 40_000
+
+
+def test_a_day_without_messages_says_so_and_draws_nothing(empty_day):
+    html = render(empty_day, "en")
+    assert "<svg" not in html
+    assert "<table" not in html
+    assert "No message was planned or sent on this day." in html
+    assert "Nothing waits for a person" in html
+    assert "Accounts: sms_main" in html
+    assert "24 hours" in html
+
+
+@pytest.mark.parametrize(("language", "tag"), [("zh", "zh-CN"), ("en", "en")])
+def test_one_language_has_no_switch_and_none_of_the_other(busy_day, language, tag):
+    root = parsed(render(busy_day, language))
+    assert root.get("lang") == tag
+    assert not list(root.iter("input", "label"))
+    assert not [element for element in root.iter() if element.get("lang") not in {None, tag}]
+    if language == "en":
+        text = " ".join(root.itertext())
+        # What is left is an account's own name.
+        assert set(re.findall(r"[\u4e00-\u9fff]", text)) == set("华东")
+
+
+def test_everything_is_said_in_both_languages(busy_day):
+    root = parsed(render(busy_day, "both"))
+    zh, en = ([element for element in root.iter() if element.get("lang") == tag] for tag in ("zh-CN", "en"))
+    # The page's own tag is the first language.
+    assert len(zh) == len(en) + 1
+    for element in zh[1:]:
+        assert element.getnext().get("lang") == "en"
+        assert re.search(r"[\u4e00-\u9fff]", "".join(element.itertext()))
+
+
+def test_equal_figures_give_equal_bytes(busy_day, language):
+    first = render(busy_day, language)
+    assert render(replace(busy_day), language) == first
+    assert render(replace(busy_day, total=busy_day.total._replace(failed=1)), language) != first
+
+
+def test_names_are_text_and_numbers_of_people_are_masked(busy_day):
+    html = render(busy_day, "both")
+    assert "<script" not in html
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+    assert "sms_&lt;b&gt;&amp;wavecom" in html
+    assert "13812345678" not in html
+    assert "138****5678" in html
+
+
+def test_what_waits_is_counted_listed_and_has_a_command(busy_day):
+    html = render(busy_day, "en")
+    section = html[html.index('id="attention-title"') : html.index('class="exhibits"')]
+    assert "reached 321 people" in section
+    for command in ("airflow sms settle", "--state suspect", "--all-quarantined"):
+        assert command in section
+    assert "page-1" in section
+    # Of four unknown batches one is listed.
+    assert "3 more are not listed" in section
+    spooled = render(replace(busy_day, attention=Attention(unlanded=2, spooled=7)), "en")
+    assert "--state read" in spooled
+    assert "--state spooled" in spooled
+    assert "airflow sms settle" not in spooled
+
+
+def test_times_are_those_of_the_zone_that_the_page_names(busy_day):
+    assert "2026-11-22 23:50" in render(busy_day, "en")
+    html = render(replace(busy_day, timezone="Europe/Berlin"), "en")
+    assert "Times are in Europe/Berlin" in html
+    assert "2026-11-22 16:50" in html
+    assert "23:50" not in html
+
+
+def test_without_matplotlib_it_says_what_to_install(busy_day, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
+    with pytest.raises(PreflightError, match=r"airflow-provider-sms\[report\]"):
+        render(busy_day)
+    monkeypatch.undo()
+    drawing.need_matplotlib()
