@@ -20,8 +20,12 @@ from airflow_provider_sms.store.json_list import ListItem
 from airflow_provider_sms.store.schema import batch_ids, batches, recipients, reports
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import ColumnElement, Select, Subquery
     from sqlalchemy.engine import Connection
+
+    _Columns = tuple[ColumnElement[Any], ...]
 
 #: Nothing was said about the message (so far).
 SILENT = "silent"
@@ -58,7 +62,7 @@ def all_messages() -> Select[Any]:
     ).join_from(recipients, batches, OF_BATCH)
 
 
-def message_status(*conditions: ColumnElement[bool]) -> Select[Any]:
+def message_status(*conditions: ColumnElement[bool], more: Sequence[ColumnElement[Any]] = ()) -> Select[Any]:
     """
     Select one row per message.
 
@@ -73,8 +77,9 @@ def message_status(*conditions: ColumnElement[bool]) -> Select[Any]:
     runs to the reading of the report.
 
     :param conditions: on ``sms_recipients`` and ``sms_batches``, to read a part of them only.
+    :param more: named columns made of these two tables, to be told as well, behind the others.
     """
-    ranked = _ranked(conditions).subquery("ranked")
+    ranked = _ranked(conditions, (*_MESSAGE, *more)).subquery("ranked")
     final = ranked.c.status.in_(_FINAL)
     delivery = case(
         (final, ranked.c.status),
@@ -97,15 +102,16 @@ def message_status(*conditions: ColumnElement[bool]) -> Select[Any]:
         _latency(ranked).label("latency_seconds"),
         ranked.c.error_code,
         ranked.c.template_id,
+        *(ranked.c[column.name] for column in more),
     ).where(ranked.c.place == 1)
 
 
-def _ranked(conditions: tuple[ColumnElement[bool], ...]) -> Select[Any]:
+def _ranked(conditions: tuple[ColumnElement[bool], ...], message: _Columns) -> Select[Any]:
     # Every message once without a report and once with each of its reports, the best row first. The
     # second half starts from the ids: a batch may have a hundred, and trying each with each of its
     # numbers would be ten thousand look-ups. Partitioned by the columns that people filter by, so that
     # databases filter before they rank.
-    rows = union_all(_without_report(conditions), _with_report(conditions)).subquery("told")
+    rows = union_all(_without_report(conditions, message), _with_report(conditions, message)).subquery("told")
     quality = case((rows.c.status.in_(_FINAL), 2), (rows.c.status.is_not(None), 1), else_=0)
     place = func.row_number().over(
         partition_by=(rows.c.send_key, rows.c.mobile),
@@ -136,18 +142,18 @@ _REPORT = (
 )
 
 
-def _without_report(conditions: tuple[ColumnElement[bool], ...]) -> Select[Any]:
+def _without_report(conditions: tuple[ColumnElement[bool], ...], message: _Columns) -> Select[Any]:
     nothing = (type_coerce(null(), column.type).label(column.name) for column in _REPORT)
-    return select(*_MESSAGE, *nothing).join_from(recipients, batches, OF_BATCH).where(*conditions)
+    return select(*message, *nothing).join_from(recipients, batches, OF_BATCH).where(*conditions)
 
 
-def _with_report(conditions: tuple[ColumnElement[bool], ...]) -> Select[Any]:
+def _with_report(conditions: tuple[ColumnElement[bool], ...], message: _Columns) -> Select[Any]:
     bears = and_(
         reports.c.vendor_message_id == batch_ids.c.vendor_message_id, reports.c.vendor == batch_ids.c.vendor
     )
     is_for = and_(recipients.c.send_id == batch_ids.c.send_id, recipients.c.mobile == reports.c.mobile)
     return (
-        select(*_MESSAGE, *_REPORT)
+        select(*message, *_REPORT)
         .select_from(batch_ids)
         .join(reports, bears)
         .join(recipients, and_(is_for, recipients.c.batch_no == batch_ids.c.batch_no))

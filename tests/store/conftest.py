@@ -11,7 +11,7 @@ import os
 import secrets
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -31,6 +31,8 @@ ADDRESSES = {
     "mysql": os.environ.get("SMS_TEST_MYSQL", "mysql+pymysql://root@127.0.0.1:3306/test"),
 }
 NOON = datetime(2025, 3, 1, 4, 0, tzinfo=UTC)
+#: Of the same day in China.
+HALF_PAST_MIDNIGHT = datetime(2025, 2, 28, 16, 30, tzinfo=UTC)
 
 
 @cache
@@ -137,7 +139,9 @@ def plan(ledger):
 
     def make(send_key="key", batches=(("13800000001", "13800000002"),), **fields: Any):
         send = {"conn_id": "sms_main", "vendor": "wavecom", "fingerprint": "f" * 64} | {
-            name: fields.pop(name) for name in ("conn_id", "vendor", "fingerprint") if name in fields
+            name: fields.pop(name)
+            for name in ("conn_id", "vendor", "fingerprint", "template_id")
+            if name in fields
         }
         fields = {"content": "您好【公司】"} | fields
         return ledger.plan(
@@ -161,6 +165,20 @@ def submitted(ledger, plan):
             assert ledger.claim(send_key, number, "worker", 60, f"{send_key}ref{number}")
             settled = {"owner": "worker", "message_ids": ids}
             assert ledger.settle(send_key, number, state, **settled)
+
+    return make
+
+
+@pytest.fixture
+def sent(store, submitted):
+    """Send as if at a moment, in China half past midnight: ``sent("key", [[...]], state, at)``."""
+
+    def make(send_key, batches, state, at=HALF_PAST_MIDNIGHT, ids=("77",), **fields: Any):
+        submitted(send_key, batches, state, ids, **fields)
+        moved = {"submitted_at": at, "prepared_at": at - timedelta(seconds=1)}
+        with store.begin() as connection:
+            these = schema.batches.update().where(schema.batches.c.send_key == send_key)
+            connection.execute(these, moved)
 
     return make
 

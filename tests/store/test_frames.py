@@ -19,20 +19,6 @@ EARLY = datetime(2025, 2, 28, 16, 30, tzinfo=UTC)
 MOBILE, UNICOM = "13800130001", "18600000001"
 
 
-@pytest.fixture
-def sent(store, submitted):
-    """Send as if at a moment: ``sent("key", [[...]], state, at)``."""
-
-    def make(send_key, batches, state, at=EARLY, ids=("77",), **fields: Any):
-        submitted(send_key, batches, state, ids, **fields)
-        moved = {"submitted_at": at, "prepared_at": at - timedelta(seconds=1)}
-        with store.begin() as connection:
-            these = schema.batches.update().where(schema.batches.c.send_key == send_key)
-            connection.execute(these, moved)
-
-    return make
-
-
 def refreshed(store, **options: Any):
     return frames.refresh_delivery_daily(store, DAY, DAY, **options)
 

@@ -1,0 +1,119 @@
+"""
+The one table that pandas makes: ``sms_delivery_daily``.
+
+Days are local days of a time zone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+
+from airflow_provider_sms.store.frames.fields import Field, Kind
+from airflow_provider_sms.store.frames.figures import delivery_frame
+from airflow_provider_sms.store.frames.reading import read
+from airflow_provider_sms.store.migrations import PROOF
+from airflow_provider_sms.store.schema import delivery_daily, meta
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    import pandas as pd
+    from sqlalchemy import Select
+
+    from airflow_provider_sms.store.engine import Store
+
+FIELDS = (
+    Field("day", Kind.DAY, "local day of the submit (of the plan, if it was never submitted)"),
+    Field("conn_id", Kind.TEXT, "id of the Airflow connection"),
+    Field("vendor", Kind.TEXT, "name of the vendor"),
+    Field("carrier", Kind.TEXT, "mobile network, by the number's prefix, or `unknown`"),
+    Field("intended", Kind.WHOLE, "messages that were to be sent"),
+    Field("accepted", Kind.WHOLE, "of these, accepted by the vendor or proved so by a report"),
+    Field("delivered", Kind.WHOLE, "reported as delivered"),
+    Field("failed", Kind.WHOLE, "reported as failed"),
+    Field("silent", Kind.WHOLE, "accepted, without a final report for so many hours"),
+    Field("delivery_rate", Kind.NUMBER, "delivered / accepted, 0 to 1; missing where nothing was accepted"),
+    Field("latency_p50_seconds", Kind.NUMBER, "median of the seconds from submit to report"),
+    Field("latency_p95_seconds", Kind.NUMBER, "95th percentile of the seconds from submit to report"),
+)
+
+
+def refresh_delivery_daily(
+    store: Store,
+    start: date,
+    end: date,
+    *,
+    timezone: str = "Asia/Shanghai",
+    silent_after_hours: float = 72,
+) -> pd.DataFrame:
+    """
+    Make the rows of ``sms_delivery_daily`` anew for some days; readers see the old ones or the new.
+
+    A message belongs to the local day of its submit (of its plan, if it was never submitted), whatever
+    day its report came; so a day's figures settle as late reports come, and days of the last weeks are
+    worth refreshing every night. Refreshing again gives the same rows.
+
+    Per day, connection, vendor and carrier: ``intended`` messages; ``accepted`` by the vendor (or proved
+    so by a report); of these ``delivered``, ``failed``, and ``silent`` when no final report came within
+    ``silent_after_hours``; ``delivery_rate`` is delivered of accepted, missing where nothing was
+    accepted; the latencies are those of delivered messages. Where the vendor took fewer numbers of a
+    batch than it got and does not say which it refused, all of the batch count as accepted.
+
+    :param start: first local day.
+    :param end: last local day, included.
+    :param timezone: whose days.
+    :param silent_after_hours: how long a report may take.
+    :return: the rows written, as :func:`daily_frame` gives them.
+    :raises StoreUnavailable: the store is away; nothing was changed.
+    """
+    figures = delivery_frame(
+        store,
+        start,
+        end,
+        by=("day", "conn_id", "vendor", "carrier"),
+        timezone=timezone,
+        silent_after_hours=silent_after_hours,
+        percentiles=(50, 95),
+    )
+    names = [field.name for field in FIELDS]
+    rows: list[dict[str, Any]] = [
+        {**{str(name): _plain(value) for name, value in row.items()}, "day": row["day"].date()}
+        for row in figures[names].astype(object).to_dict("records")
+    ]
+    with store.begin() as connection:
+        # Two refreshes at once take turns: without it, each would miss the other's new rows.
+        connection.execute(select(meta).where(meta.c.name == PROOF).with_for_update())
+        connection.execute(delivery_daily.delete().where(delivery_daily.c.day.between(start, end)))
+        if rows:
+            connection.execute(delivery_daily.insert(), rows)
+    return daily_frame(store, start, end)
+
+
+def daily_frame(store: Store, start: date, end: date) -> pd.DataFrame:
+    """
+    Give ``sms_delivery_daily`` for some days, ordered by day, connection, vendor and carrier.
+
+    Columns: ``day`` (``datetime64``, midnight without a zone: a local day), ``conn_id``, ``vendor``,
+    ``carrier`` (text), ``intended``, ``accepted``, ``delivered``, ``failed``, ``silent`` (``int64``),
+    ``delivery_rate`` (0 to 1), ``latency_p50_seconds``, ``latency_p95_seconds`` (``float64``, NaN where
+    there is nothing to tell).
+
+    :param start: first day.
+    :param end: last day, included.
+    """
+    with store.reading() as connection:
+        return read(connection, daily(start, end), FIELDS)
+
+
+def daily(start: date, end: date) -> Select[Any]:
+    """Select the daily figures of some days, both included, as :data:`FIELDS`."""
+    table = delivery_daily
+    columns = (table.c[field.name] for field in FIELDS)
+    return select(*columns).where(table.c.day.between(start, end)).order_by(*table.primary_key)
+
+
+def _plain(value: Any) -> Any:
+    # The drivers know neither numpy's numbers nor that NaN means "nothing to tell".
+    return None if value != value else getattr(value, "item", lambda: value)()  # noqa: PLR0124

@@ -1,0 +1,143 @@
+"""
+What became of the messages of some days: one outcome each, counted in the database.
+
+Only where percentiles are wanted does every message come over, in some forty bytes; else the database groups
+them, and what comes over is as large as the answer (and the blocks of numbers, for carriers and provinces).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+
+from sqlalchemy import Integer, String, and_, case, cast, func, literal, literal_column, null, or_, select
+
+from airflow_provider_sms.records import BatchState, DeliveryStatus
+from airflow_provider_sms.store.carriers import PREFIX, carriers_of, provinces_of
+from airflow_provider_sms.store.clock import Elapsed
+from airflow_provider_sms.store.columns import UtcDateTime
+from airflow_provider_sms.store.frames.fields import Kind
+from airflow_provider_sms.store.frames.messages import MOMENT, submitted_within
+from airflow_provider_sms.store.frames.reading import Growing, joined, parts_of
+from airflow_provider_sms.store.schema import batches
+from airflow_provider_sms.store.views import message_status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    import pandas as pd
+    from sqlalchemy import ColumnElement, Select, Subquery
+    from sqlalchemy.engine import Connection
+
+    from airflow_provider_sms.store.carriers import Language
+    from airflow_provider_sms.store.frames.days import Span
+
+#: What figures can be had by.
+By = Literal[
+    "day", "hour", "conn_id", "vendor", "carrier", "province", "template_id", "error_code", "send_key"
+]
+BY: tuple[str, ...] = get_args(By)
+#: Every message has exactly one of these.
+OUTCOMES = ("delivered", "failed", "silent", "waiting", "rejected", "unknown", "not_sent")
+_FINAL = (DeliveryStatus.DELIVERED.value, DeliveryStatus.FAILED.value)
+_MISSING = ("template_id", "error_code")
+_SECONDS_AN_HOUR = 3600
+
+
+class Wish(NamedTuple):
+    """
+    Which figures are wanted.
+
+    :param by: one or more of :data:`BY`, in the order of the columns.
+    :param zone: whose days and hours.
+    :param silent_before: who was due before this and has no final report is silent.
+    :param language: of the names of carriers and provinces.
+    :param latencies: whether every latency is wanted, or counts only.
+    """
+
+    by: tuple[str, ...]
+    zone: ZoneInfo
+    silent_before: datetime
+    language: Language
+    latencies: bool
+
+
+def outcomes_of(connection: Connection, spans: Sequence[Span], wish: Wish) -> pd.DataFrame:
+    """
+    Judge the messages of some days.
+
+    :return: a row per message, or per group of them: the columns of ``by`` but for ``day`` (``category``;
+        ``hour`` is ``int64``), ``outcome`` (``category``), ``reported`` (0 or 1: whether there is any
+        report), ``messages``, ``segments`` (``int64``), ``latency`` (seconds; of delivered messages, if
+        wanted).
+    """
+    labels = [name for name in wish.by if name != "day"]
+    columns = {name: Growing(Kind.WHOLE if name == "hour" else Kind.LABEL) for name in labels}
+    columns |= {"outcome": Growing(Kind.LABEL), "reported": Growing(Kind.WHOLE)}
+    columns |= {"messages": Growing(Kind.WHOLE), "segments": Growing(Kind.WHOLE)}
+    columns |= {"latency": Growing(Kind.NUMBER)}
+    for span in spans:
+        for part in parts_of(connection, _statement(span, labels, wish)):
+            for (name, column), values in zip(columns.items(), part, strict=True):
+                column.add(_named(name, values, span, wish))
+    return joined(columns)
+
+
+def _named(name: str, values: Sequence[Any], span: Span, wish: Wish) -> Sequence[Any]:
+    """Name what the database cannot: carriers, provinces, and hours of a zone."""
+    if name == "carrier":
+        return carriers_of(values, wish.language)
+    if name == "province":
+        return provinces_of(values, wish.language)
+    if name == "hour":
+        hours = [(span.since + timedelta(hours=hour)).astimezone(wish.zone).hour for hour in range(26)]
+        return [hours[value] for value in values]
+    return values
+
+
+def _statement(span: Span, labels: Sequence[str], wish: Wish) -> Select[Any]:
+    more = (MOMENT.label("moment"), batches.c.send_at)
+    told = message_status(*submitted_within(span.since, span.until), more=more).subquery("judged")
+    keys = [_key(name, told, span).label(name) for name in labels]
+    keys.append(_outcome(told, wish.silent_before).label("outcome"))
+    reported = case((told.c.delivery.in_((*_FINAL, DeliveryStatus.PENDING.value)), 1), else_=0)
+    keys.append(reported.label("reported"))
+    if wish.latencies:
+        delivered = case((told.c.delivery == DeliveryStatus.DELIVERED.value, told.c.latency_seconds))
+        return select(*keys, literal_column("1", Integer), told.c.segments, delivered)
+    counts = (func.count(), func.sum(told.c.segments), null())
+    return select(*keys, *counts).group_by(*(literal_column(str(place)) for place in range(1, len(keys) + 1)))
+
+
+def _key(name: str, told: Subquery, span: Span) -> ColumnElement[Any]:
+    if name in {"carrier", "province"}:
+        return func.substr(told.c.mobile, 1, PREFIX)
+    if name == "hour":
+        # Hours since midnight: not the clock's on the two days a year when some zones change it.
+        return cast(
+            func.floor(Elapsed(literal(span.since, UtcDateTime()), told.c.moment) / _SECONDS_AN_HOUR), Integer
+        )
+    # An empty text, so that what has no code or template is a group as well.
+    return func.coalesce(told.c[name], literal_column("''", String)) if name in _MISSING else told.c[name]
+
+
+def _outcome(told: Subquery, silent_before: datetime) -> ColumnElement[str]:
+    due = and_(
+        told.c.submitted_at < silent_before, or_(told.c.send_at.is_(None), told.c.send_at < silent_before)
+    )
+    accepted = told.c.state == BatchState.ACCEPTED.value
+    return case(
+        # A final report proves that the vendor had accepted it, whatever is known of the submit.
+        (told.c.delivery.in_(_FINAL), told.c.delivery),
+        (and_(accepted, due), _text("silent")),
+        (accepted, _text("waiting")),
+        (told.c.state == BatchState.REJECTED.value, _text("rejected")),
+        (told.c.state.in_((BatchState.UNKNOWN.value, BatchState.SUBMITTING.value)), _text("unknown")),
+        else_=_text("not_sent"),
+    )
+
+
+def _text(word: str) -> ColumnElement[str]:
+    return literal_column(f"'{word}'", String)
