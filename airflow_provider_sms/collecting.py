@@ -6,7 +6,8 @@ a read is about to happen; whatever the vendor handed over is committed raw befo
 rows and page state land in one transaction. Whatever moment a process dies at, the journal shows it: an
 intent without a body becomes ``suspect``, a body without rows is landed by the next run.
 
-Signals are held back from the intent to the raw commit, and only there.
+The reads themselves are in :mod:`~airflow_provider_sms.reading`, what becomes of their pages is in
+:mod:`~airflow_provider_sms.filing`; here is who may read, and when to stop.
 """
 
 from __future__ import annotations
@@ -16,14 +17,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_sms import errors, pushes
-from airflow_provider_sms.gateway import is_web_page
-from airflow_provider_sms.records import PageState, Queue
-from airflow_provider_sms.signals import held_signals
+from airflow_provider_sms.filing import Filing, Tally
+from airflow_provider_sms.reading import Reader
+from airflow_provider_sms.records import Queue
 from airflow_provider_sms.store.journal import PUSH, Journal
-from airflow_provider_sms.store.landing import Landing
 from airflow_provider_sms.store.leases import Leases
-from airflow_provider_sms.store.ledger import Ledger
-from airflow_provider_sms.store.spool import Spool, SpooledPage
+from airflow_provider_sms.store.spool import Spool
 from airflow_provider_sms.vendors.base import Operation
 
 if TYPE_CHECKING:
@@ -34,18 +33,15 @@ if TYPE_CHECKING:
     from airflow_provider_sms.store.engine import Store
     from airflow_provider_sms.store.journal import PageRow
     from airflow_provider_sms.store.leases import Lease
-    from airflow_provider_sms.wire import WireRequest, WireResponse
+    from airflow_provider_sms.wire import WireRequest
 
 #: A lease outlives the longest read by this many seconds, for the store's own work.
 LEASE_MARGIN = 30.0
 #: So much of it may pass before a lease is renewed; short pages follow each other faster than that.
 _OF_THE_MARGIN = 1 / 30
-#: Unreadable pages in a row after which what answers is taken not to be the vendor.
-_UNREADABLE_IN_A_ROW = 2
 _PROGRESS_SECONDS = 5.0
-#: Small pages come by the hundred a second; what each would repeat is done so often, and at the end.
-_REPEAT_SECONDS = 1.0
-_OK = 200
+#: Small pages come by the hundred a second; that the queue was read is noted so often, and at the end.
+_MARK_SECONDS = 1.0
 
 
 class Collected(NamedTuple):
@@ -108,21 +104,20 @@ class Collector:
         self._sleep = sleep
         self._journal = Journal(store)
         self._leases = Leases(store)
-        self._landing = Landing(store)
-        self._spool = Spool(store.spool_dir)
         self._conn_id = gateway.account.conn_id
-        self._vendor = gateway.vendor.name
         self._interval = gateway.vendor.intervals.get(Operation(queue.value), 0.0)
+        self._tally = Tally()
+        self._reader = Reader(gateway, store, queue, owner)
+        self._filing = Filing(gateway, store, queue, self._tally, log)
         self._held_at = 0.0
-        self._pages = self._records = self._quarantined = self._suspect = 0
-        self._unreadable_in_a_row = 0
-        self._marked = self._settled = True
-        self._marked_at = self._settled_at = -_REPEAT_SECONDS
+        self._marked = True
+        self._marked_at = -_MARK_SECONDS
 
     @property
     def so_far(self) -> Collected:
         """What this run has done until now; after an error, all that it did."""
-        return Collected(self._pages, self._records, self._quarantined, self._suspect)
+        tally = self._tally
+        return Collected(tally.pages, tally.records, tally.quarantined, tally.suspect)
 
     def run(
         self,
@@ -148,7 +143,7 @@ class Collector:
         """
         request = self._gateway.prepare_read(self._queue)
         self._store.prove_writable()
-        self._spool.sweep(self._store)
+        Spool(self._store.spool_dir).sweep(self._store)
         lease = self._leases.acquire(self._conn_id, self._queue.value, self._owner, self._lease_seconds)
         self._held_at = time.monotonic()
         started = time.monotonic()
@@ -160,12 +155,14 @@ class Collector:
             empty = not fresh and self._read_on(
                 lease, request, started, max_pages, max_seconds, patient=patient
             )
+            self._filing.land_gathered()
         finally:
             self._log.info("::endgroup::")
-            if not self._settled:
-                # Should the store be away, the next run settles them; the error to show is another.
-                with suppress(errors.StoreUnavailable):
-                    self._settle_unknown_sends()
+            self._reader.withdraw()
+            # Should the store be away, the next run does both; the error to show is another.
+            with suppress(errors.StoreUnavailable):
+                self._filing.land_gathered()
+                self._filing.settle_unknown_sends()
             self._release(lease)
         collected = self.so_far._replace(queue_empty=empty)
         self._conclude(collected, time.monotonic() - started)
@@ -181,7 +178,7 @@ class Collector:
             return
         dead = self._journal.mark_suspects(self._conn_id, self._queue.value)
         if dead:
-            self._suspect += len(dead)
+            self._tally.suspect += len(dead)
             self._log.error(
                 "%d earlier reads ended without an answer being stored; each may have cost up to %d records. "
                 "They are suspect pages: %s. See 'airflow sms pages'",
@@ -194,18 +191,19 @@ class Collector:
             if row.source == PUSH:
                 self._land_push(row)
             else:
-                self._land_left_over(row)
+                self._file_left_over(row)
+        self._filing.land_gathered()
 
-    def _land_left_over(self, row: PageRow) -> None:
+    def _file_left_over(self, row: PageRow) -> None:
         # What the vendor said to that run says nothing about now, so it does not end this one.
         try:
-            self._land(row.page_id, row.response, fresh=False)
+            self._filing.file(row.page_id, row.response, fresh=False)
         except (errors.VendorRejected, errors.VendorBusy) as stale:
             self._log.warning("page %s: %s", row.page_id, stale)
 
     def _land_push(self, row: PageRow) -> None:
         vendor, account, body = self._gateway.vendor, self._gateway.account, row.body or b""
-        self._records += pushes.land(
+        self._tally.records += pushes.land(
             vendor, account, self._store, row.page_id, self._queue, body, log=self._log
         )
 
@@ -220,23 +218,27 @@ class Collector:
         patient: bool,
     ) -> bool:
         told = started
-        while not (
-            (max_pages is not None and self._pages >= max_pages)
-            or (max_seconds is not None and time.monotonic() - started >= max_seconds)
-        ):
+        while not self._at_limit(started, max_pages, max_seconds):
             pause = self._leases.wait_seconds(self._conn_id, self._queue.value) if self._interval else 0.0
             if pause > 0:
                 if not patient:
                     return False
                 self._sleep(pause)
             self._hold(lease)
-            if self._land(*self._read(lease, request)):
+            if self._read_one(lease, request, last=self._at_limit(started, max_pages, max_seconds, pages=1)):
                 return True
-            self._pages += 1
             if time.monotonic() - told >= _PROGRESS_SECONDS:
                 told = time.monotonic()
-                self._log.info("queue: %s read, %.0f s", f"{self._records:,}", told - started)
+                self._log.info("queue: %s read, %.0f s", f"{self._tally.records:,}", told - started)
         return False
+
+    def _at_limit(
+        self, started: float, max_pages: int | None, max_seconds: float | None, pages: int = 0
+    ) -> bool:
+        """Tell whether a limit is reached, so many pages from now."""
+        return (max_pages is not None and self._tally.pages + pages >= max_pages) or (
+            max_seconds is not None and time.monotonic() - started >= max_seconds
+        )
 
     def _hold(self, lease: Lease) -> None:
         """Renew the lease, unless that was a moment ago; the margin covers the moment."""
@@ -244,170 +246,32 @@ class Collector:
             self._leases.renew(lease, self._lease_seconds)
             self._held_at = time.monotonic()
 
-    def _read(self, lease: Lease, request: WireRequest) -> tuple[str, WireResponse]:
-        """Take one page off the vendor's queue and put its bytes on disk; nothing looks at them here."""
-        from airflow_provider_sms.transport.failures import NoAnswer
-
-        # From the intent on: one that a signal left without its read would be a suspect page.
-        with held_signals():
-            page_id = self._journal.begin(self._conn_id, self._vendor, self._queue.value, self._owner)
-            if self._interval:
-                # Before as well as after: a crash may keep this run from writing it down again.
-                self._leases.mark_read(lease, self._interval)
-            try:
-                response = self._gateway.read(request)
-            except NoAnswer as failure:
-                response = None
-                problem, lost = failure.reason, not failure.surely_not_sent
-            if response is not None:
-                self._keep(page_id, response)
-        self._marked = False
-        if self._interval or time.monotonic() - self._marked_at >= _REPEAT_SECONDS:
-            self._mark_read(lease)
-        if response is None:
-            raise self._no_answer(page_id, problem, lost=lost)
-        return page_id, response
-
-    def _mark_read(self, lease: Lease) -> None:
-        self._leases.mark_read(lease, self._interval)
-        self._marked, self._marked_at = True, time.monotonic()
-
-    def _keep(self, page_id: str, response: WireResponse) -> None:
-        try:
-            self._journal.keep(
-                page_id,
-                response.body,
-                complete=response.complete,
-                status=response.status,
-                problem=response.problem,
-            )
-        except Exception as failure:  # noqa: BLE001 - whatever a driver raises, these bytes are the only copy
-            page = SpooledPage(
-                page_id=page_id,
-                conn_id=self._conn_id,
-                vendor=self._vendor,
-                queue=self._queue.value,
-                body=response.body,
-                status=response.status,
-                complete=response.complete,
-                problem=response.problem,
-            )
-            path = self._spool.put(page)
-            reason = failure if isinstance(failure, errors.SmsError) else type(failure).__name__
-            msg = (
-                f"the store did not take a page that was read ({reason}). The page's "
-                f"{len(response.body):,} bytes are safe in the spool as {path}; the next run lands it"
-            )
-            raise errors.StoreUnavailable(msg) from None
-
-    def _no_answer(self, page_id: str, problem: str, *, lost: bool) -> errors.VendorUnreachable:
-        if not lost:
-            self._journal.close_unread(page_id, PageState.EMPTY, problem)
-            where = f"connection {self._conn_id!r} ({self._vendor})"
-            return errors.VendorUnreachable(f"{where}: {problem}; nothing was read. {self._so_far()}")
-        self._suspect += 1
-        self._journal.close_unread(page_id, PageState.SUSPECT, problem)
-        return self._lost(page_id, problem)
-
-    def _lost(self, page_id: str, problem: str) -> errors.VendorUnreachable:
-        most = self._gateway.vendor.page_size(self._gateway.account, self._queue)
-        return errors.VendorUnreachable(
-            f"connection {self._conn_id!r} ({self._vendor}): {problem}; the vendor may have deleted "
-            f"up to {most} records that never arrived: suspect page {page_id}, see 'airflow sms pages'. "
-            f"{self._so_far()}"
-        )
-
-    def _land(self, page_id: str, response: WireResponse, *, fresh: bool = True) -> bool:
+    def _read_one(self, lease: Lease, request: WireRequest, *, last: bool) -> bool:
         """
-        Parse a stored page and land it; whether it said that the queue is empty.
+        Read a page and file it; whether it said that the queue is empty.
 
-        :param fresh: whether it was read just now, so that what is wrong with it ends the reading.
+        :param last: whether no other page may be read after it.
         """
-        if not response.body and not response.complete:
-            self._suspect += 1
-            self._journal.close_unread(page_id, PageState.SUSPECT, response.problem)
-            if fresh:
-                raise self._lost(page_id, response.problem)
-            return False
-        try:
-            page = self._gateway.parse(self._queue, response)
-        except (errors.VendorRejected, errors.VendorBusy) as refusal:
-            # The vendor said no: it handed over nothing, and the page says why.
-            self._journal.close_unread(page_id, PageState.EMPTY, str(refusal))
-            raise
-        except errors.WireFormatError as unreadable:
-            self._quarantine(page_id, response, str(unreadable), fresh=fresh)
-            return False
-        except Exception as bug:  # noqa: BLE001 - a parser's mistake must not block the queue for ever
-            self._quarantine(page_id, response, f"the parser failed with {type(bug).__name__}", fresh=fresh)
-            return False
-        landed = self._landing.land(
-            page_id,
-            self._conn_id,
-            self._vendor,
-            self._queue.value,
-            page.records,
-            declared=page.declared,
-            gaps=page.gaps,
-            problem=page.problem or ("" if page.complete else response.problem or "the page is not whole"),
-        )
-        self._records += landed.records
-        if landed.records and self._queue is Queue.REPORTS:
-            self._settled = False
-            if time.monotonic() - self._settled_at >= _REPEAT_SECONDS:
-                self._settle_unknown_sends()
-        if landed.problem:
-            self._quarantined += 1
-            told = (
-                f"connection {self._conn_id!r} ({self._vendor}): page {page_id}: {landed.records} records "
-                f"landed, the rest could not be read ({landed.problem}). {_kept(page_id)}"
-            )
-            # A page with an odd record is the vendor's; one that was cut, or gave none, may be anybody's.
-            whole = response.complete and bool(page.records)
-            self._go_on_or_stop(told, unreadable=not whole, fresh=fresh)
+        if self._interval:
+            # Before as well as after: a crash may keep this run from writing it down again. And no intent
+            # may stand while the interval passes.
+            read = self._reader.read(request, lambda: self._leases.mark_read(lease, self._interval))
         else:
-            self._unreadable_in_a_row = 0
-        return page.empty and not landed.problem
-
-    def _settle_unknown_sends(self) -> None:
-        self._settled, self._settled_at = True, time.monotonic()
-        by_number = not self._gateway.vendor.reports_bear_reference
-        settled = Ledger(self._store).settle_by_reports(conn_id=self._conn_id, by_number=by_number)
-        for send_key, batch_no in settled:
-            self._log.info(
-                "batch %d of send %s was unknown and is accepted: its reports came", batch_no, send_key
-            )
-
-    def _quarantine(self, page_id: str, response: WireResponse, problem: str, *, fresh: bool) -> None:
-        self._journal.quarantine(page_id, problem)
-        self._quarantined += 1
-        told = f"{problem}. Page {page_id} is in quarantine. {_kept(page_id)}"
-        self._go_on_or_stop(told, unreadable=True, fresh=fresh, stop=not _looks_like_the_vendor(response))
-
-    def _go_on_or_stop(self, told: str, *, unreadable: bool, fresh: bool, stop: bool = False) -> None:
-        """
-        Tell of a page that could not be read, or not all of it.
-
-        One odd page of the vendor's is counted and the reading goes on; a web page, or two unreadable pages
-        in a row, mean that something else answers, or that something on the way cuts: every further read
-        could cost records.
-        """
-        if not fresh:
-            self._log.error(told)
-            return
-        self._unreadable_in_a_row = self._unreadable_in_a_row + 1 if unreadable else 0
-        if stop or self._unreadable_in_a_row >= _UNREADABLE_IN_A_ROW:
-            raise errors.WireFormatError(f"{told}. Reading stopped. {self._so_far()}")
-        self._log.error(told)
-
-    def _so_far(self) -> str:
-        return f"Before that, {self._pages} pages with {self._records:,} records landed"
+            # Most visits of a queue find it empty, or a page at the most.
+            read = self._reader.read(request, expect_more=self._tally.pages > 0 and not last)
+        self._marked = False
+        if self._interval or time.monotonic() - self._marked_at >= _MARK_SECONDS:
+            self._leases.mark_read(lease, self._interval)
+            self._marked, self._marked_at = True, time.monotonic()
+        if read.response is None:
+            raise self._filing.file_unanswered(read.page_id, read.problem, lost=read.lost)
+        empty = self._filing.file(read.page_id, read.response)
+        self._tally.pages += not empty
+        return empty
 
     def _release(self, lease: Lease) -> None:
         try:
-            if not self._marked:
-                self._mark_read(lease)
-            self._leases.release(lease)
+            self._leases.release(lease, read=None if self._marked else self._interval)
         except errors.StoreUnavailable:
             # It runs out by itself; the error that took the store away is the one to show.
             self._log.warning("the lease could not be released; it runs out in %.0f s", self._lease_seconds)
@@ -419,11 +283,3 @@ class Collector:
             "is empty" if collected.queue_empty else "may hold more",
             collected.quarantined, collected.suspect,
         )  # fmt: skip
-
-
-def _kept(page_id: str) -> str:
-    return f"Its bytes are kept: 'airflow sms pages' shows it, 'airflow sms replay {page_id}' reads it again"
-
-
-def _looks_like_the_vendor(response: WireResponse) -> bool:
-    return response.status == _OK and bool(response.body.strip()) and not is_web_page(response)

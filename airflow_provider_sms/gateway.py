@@ -18,7 +18,7 @@ from airflow_provider_sms.wire import SoapCall
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from airflow_provider_sms.records import Balance, Page, Receipt, Reply, Report, Submission
+    from airflow_provider_sms.records import Balance, Page, Receipt, Reply, Report, ReportPage, Submission
     from airflow_provider_sms.transport.base import Transport
     from airflow_provider_sms.vendors.base import Account, Vendor
     from airflow_provider_sms.wire import WireRequest, WireResponse
@@ -186,6 +186,10 @@ class Gateway:
         if queue is Queue.REPORTS:
             return self.vendor.parse_reports(self.account, response)
         return self.vendor.parse_replies(self.account, response)
+
+    def columns_of_reports(self, response: WireResponse) -> ReportPage | None:
+        """Read a page of reports by columns; ``None`` if it takes :meth:`parse` to judge it."""
+        return self.vendor.columns_of_reports(self.account, response) if response.status == _OK else None
 
     # ---------------------------------------------------------------------------------------------
 

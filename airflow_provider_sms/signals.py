@@ -26,9 +26,11 @@ HELD = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
 
 
 @contextmanager
-def held_signals() -> Iterator[None]:
+def held_signals() -> Iterator[list[int]]:
     """
     Hold back SIGTERM, SIGINT and SIGALRM while the block runs, then deliver them.
+
+    The block gets the list of those that have come by then.
 
     Each that came is delivered once, in the order of arrival, to the handler that was there before.
     **The caller bounds the block**, by a deadline: Airflow sends SIGKILL 5 seconds after SIGTERM, so all
@@ -44,7 +46,7 @@ def held_signals() -> Iterator[None]:
     be put back and is left alone. Blocks may be nested: what the inner one held, the outer one holds on.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield []
         return
     before: dict[signal.Signals, Any] = {}
     arrived: list[int] = []
@@ -60,7 +62,7 @@ def held_signals() -> Iterator[None]:
             if handler is not None and handler is not signal.SIG_IGN:
                 before[signum] = handler
                 signal.signal(signum, note)
-        yield
+        yield arrived
     except BaseException as error:
         try:
             _release(before, arrived)

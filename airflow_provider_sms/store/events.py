@@ -83,6 +83,11 @@ def _make_row(connection: Connection, conn_id: str, queue: str) -> None:
         return  # Another process made it in this very moment.
 
 
+def are_pushed(connection: Connection, conn_id: str, queue: str) -> bool:
+    """Tell whether a queue's events are pushed as well, so that landing has to look for pairs."""
+    return _hold(connection, conn_id, queue)
+
+
 # --- a polled page ---------------------------------------------------------------------------------
 
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import exc, func, select
+from sqlalchemy import String, bindparam, exc, func, insert, literal_column, or_, select
 
 from airflow_provider_sms.errors import StoreUnavailable
 from airflow_provider_sms.records import PageState, Queue
 from airflow_provider_sms.store.clock import ServerTime
 from airflow_provider_sms.store.ids import new_id
+from airflow_provider_sms.store.prepared import Prepared
 from airflow_provider_sms.store.schema import pages
 from airflow_provider_sms.wire import WireResponse
 
@@ -24,13 +25,52 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, RowMapping, Select
+    from sqlalchemy import ColumnClause, ColumnElement, RowMapping, Select
 
     from airflow_provider_sms.store.engine import Store
 
 _OWNER_LENGTH = 250
 PULL = "pull"
 PUSH = "push"
+
+_READING: ColumnClause[str] = literal_column(f"'{PageState.READING.value}'")
+_begun = Prepared(
+    pages.insert().values(
+        page_id=bindparam("page"),
+        conn_id=bindparam("conn"),
+        vendor=bindparam("of_vendor"),
+        queue=bindparam("of_queue"),
+        source=literal_column(f"'{PULL}'"),
+        state=_READING,
+        owner=bindparam("reader"),
+        started_at=ServerTime(),
+    )
+)
+_begun_after = Prepared(
+    insert(pages).from_select(
+        ["page_id", "conn_id", "vendor", "queue", "source", "state", "owner", "started_at"],
+        select(bindparam("page", type_=String()), pages.c.conn_id, pages.c.vendor, pages.c.queue)
+        .add_columns(literal_column(f"'{PULL}'"), _READING, pages.c.owner, ServerTime())
+        .where(pages.c.page_id == bindparam("before")),
+    )
+)
+_kept = Prepared(
+    pages.update()
+    .where(pages.c.page_id == bindparam("page"))
+    .where(or_(pages.c.state == _READING, pages.c.state == literal_column(f"'{PageState.SUSPECT.value}'")))
+    .values(
+        state=literal_column(f"'{PageState.READ.value}'"),
+        read_at=ServerTime(),
+        body=bindparam("raw_body"),
+        framing_complete=bindparam("whole"),
+        framing_problem=bindparam("why"),
+        http_status=bindparam("http"),
+        error=bindparam("why"),
+    )
+)
+_withdrawn = Prepared(
+    pages.delete().where(pages.c.page_id == bindparam("page"), pages.c.state == _READING),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,22 +139,20 @@ class Journal:
         :return: the page's id.
         """
         page_id = new_id()
-        row = {
-            "page_id": page_id,
-            "conn_id": conn_id,
-            "vendor": vendor,
-            "queue": queue,
-            "source": PULL,
-            "state": PageState.READING,
-            "owner": owner[:_OWNER_LENGTH],
-            "started_at": ServerTime(),
-        }
         with self._store.begin() as connection:
-            connection.execute(pages.insert().values(row))
+            values = {"page": page_id, "conn": conn_id, "of_vendor": vendor, "of_queue": queue}
+            _begun.run(connection, **values, reader=owner[:_OWNER_LENGTH])
         return page_id
 
     def keep(
-        self, page_id: str, body: bytes, *, complete: bool = True, status: int = 200, problem: str = ""
+        self,
+        page_id: str,
+        body: bytes,
+        *,
+        complete: bool = True,
+        status: int = 200,
+        problem: str = "",
+        ahead: str = "",
     ) -> None:
         """
         Write down what arrived, whole or not; committed before this returns.
@@ -125,26 +163,29 @@ class Journal:
         :param complete: whether the framing says that the body is whole.
         :param status: HTTP status.
         :param problem: why the body is not whole.
+        :param ahead: id of the queue's next page, whose read the same commit writes down as about to happen;
+            to be withdrawn should it not happen. ``""`` if it is not known whether there will be one.
         """
-        kept = (
-            pages.update()
-            .where(pages.c.page_id == page_id, pages.c.state.in_((PageState.READING, PageState.SUSPECT)))
-            .values(
-                state=PageState.READ,
-                read_at=ServerTime(),
-                body=body,
-                framing_complete=complete,
-                framing_problem=problem or None,
-                http_status=status,
-                error=problem or None,
-            )
-        )
+        values = {
+            "page": page_id,
+            "raw_body": body,
+            "http": status,
+            "whole": complete,
+            "why": problem or None,
+        }
         with self._store.begin() as connection:
-            if connection.execute(kept).rowcount == 0:
+            if _kept.run(connection, **values).rowcount == 0:
                 state = connection.scalar(select(pages.c.state).where(pages.c.page_id == page_id))
                 if state is None:
                     msg = f"page {page_id} has no row in the SMS store: was it deleted?"
                     raise StoreUnavailable(msg)
+            if ahead:
+                _begun_after.run(connection, page=ahead, before=page_id)
+
+    def withdraw(self, page_id: str) -> None:
+        """Take back the intent of a read that surely did not happen: nothing is to be seen of it."""
+        with self._store.begin() as connection:
+            _withdrawn.run(connection, page=page_id)
 
     def close_unread(self, page_id: str, state: PageState, error: str = "") -> bool:
         """

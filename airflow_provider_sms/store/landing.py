@@ -163,10 +163,22 @@ def _columns(records: Sequence[Report] | Sequence[Reply], read_at: datetime) -> 
         return {}
     values: dict[str, Any] = dict(zip(records[0]._fields, zip(*records, strict=True), strict=True))
     times = values.pop("occurred_at")
-    timed = None not in times
-    values["time_source"] = "vendor" if timed else ["read" if time is None else "vendor" for time in times]
-    moments = times if timed else [read_at if time is None else time for time in times]
+    moments, values["time_source"] = timed(times, read_at)
     if "status" in values:
         values["status"] = [_STATUS[status] for status in values["status"]]
         return values | {"reported_at": moments}
     return values | {"received_at": moments}
+
+
+def timed(times: Sequence[datetime | None], read_at: datetime) -> tuple[Sequence[Any], str | list[str]]:
+    """
+    Give every record a time, and say whose it is.
+
+    :param times: the vendor's times.
+    :param read_at: for records that have none.
+    :return: a time per record, and ``vendor`` or ``read``: one for all, or one per record.
+    """
+    if None not in times:
+        return times, "vendor"
+    moments = [read_at if time is None else time for time in times]
+    return moments, ["read" if time is None else "vendor" for time in times]

@@ -9,7 +9,7 @@ be read again, so the least interval holds across workers, too.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Float, and_, exc, or_, select
 
@@ -103,10 +103,17 @@ class Leases:
             holder = connection.scalar(select(leases.c.owner).where(*_of(lease.conn_id, lease.queue)))
         raise _busy(lease.conn_id, lease.queue, holder or "")
 
-    def release(self, lease: Lease) -> None:
-        """Give a lease back; one that another holds by now stays his."""
+    def release(self, lease: Lease, *, read: float | None = None) -> None:
+        """
+        Give a lease back; one that another holds by now stays his.
+
+        :param read: also note that the queue was read just now, and not to be read again for so many seconds.
+        """
+        values: dict[str, Any] = {"owner": None, "expires_at": None}
+        if read is not None:
+            values |= {"last_read_at": ServerTime(), "next_read_at": ServerTime(read)}
         with self._store.begin() as connection:
-            connection.execute(leases.update().where(*_held(lease)).values(owner=None, expires_at=None))
+            connection.execute(leases.update().where(*_held(lease)).values(values))
 
     def mark_read(self, lease: Lease, interval: float) -> None:
         """

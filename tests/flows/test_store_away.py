@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_sms import errors
+from airflow_provider_sms import errors, filing
 from airflow_provider_sms.records import PageState
 from airflow_provider_sms.sandbox import Fault
 from airflow_provider_sms.store.journal import Journal
@@ -71,13 +71,15 @@ def test_a_page_that_was_not_landed_lands_by_the_next_run(
     """The store went away between the raw commit and the rows."""
     sandbox.queue_reports(vendor, 15)
     monkeypatch.setattr(Landing, "land", away)
+    monkeypatch.setattr(filing, "land_gathered", away)
     with pytest.raises(errors.StoreUnavailable):
         collect(gateway_of(vendor))
-    assert states(rows) == {"read": 1}
+    # The page, and the answer that nothing is left, before which it was to land.
+    assert states(rows) == {"read": 2}
     monkeypatch.undo()
     collected = collect(gateway_of(vendor))
     assert (collected.pages, collected.records, collected.queue_empty) == (0, 15, True)
-    assert states(rows) == {"landed": 1, "empty": 1}
+    assert states(rows) == {"landed": 1, "empty": 2}
 
 
 @VENDORS
@@ -149,6 +151,8 @@ def test_a_parser_that_fails_does_not_block_the_queue(sandbox, gateway_of, colle
             raise ZeroDivisionError
         return parse(*args)
 
+    # Neither reads an ordinary page: the one by columns hands it to the careful one.
+    monkeypatch.setattr(gateway.vendor, "columns_of_reports", lambda *_: 1 / 0)
     monkeypatch.setattr(gateway, "parse", mistaken)
     collected = collect(gateway)
     assert (collected.records, collected.quarantined) == (150, 1)

@@ -1,0 +1,134 @@
+"""
+One destructive read: its intent, the call, and the commit of whatever came.
+
+Nothing looks at the bytes here. Signals are held back from the intent to the raw commit, and only there.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from airflow_provider_sms import errors
+from airflow_provider_sms.signals import held_signals
+from airflow_provider_sms.store.ids import new_id
+from airflow_provider_sms.store.journal import Journal
+from airflow_provider_sms.store.spool import Spool, SpooledPage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_sms.gateway import Gateway
+    from airflow_provider_sms.records import Queue
+    from airflow_provider_sms.store.engine import Store
+    from airflow_provider_sms.wire import WireRequest, WireResponse
+
+#: A page with less than this share of the bytes of the one before is most often the queue's last.
+_LAST_PAGE_SHARE = 0.5
+
+
+class Read(NamedTuple):
+    """
+    What came of one read.
+
+    :param response: what is stored of it; ``None`` when there was no answer.
+    :param problem: why there was none.
+    :param lost: whether the vendor may have handed over what never came.
+    """
+
+    page_id: str
+    response: WireResponse | None
+    problem: str = ""
+    lost: bool = False
+
+
+class Reader:
+    """
+    Takes pages off one queue of one account; the caller holds the queue's lease.
+
+    With one page's bytes, the same commit may write down that the next read is about to happen: of a long
+    queue each page costs one commit. An intent that is not used is withdrawn.
+
+    :param gateway: the account's calls.
+    :param store: where the journal is.
+    :param queue: which queue.
+    :param owner: who reads, for others to see.
+    """
+
+    def __init__(self, gateway: Gateway, store: Store, queue: Queue, owner: str) -> None:
+        self._gateway = gateway
+        self._queue = queue
+        self._owner = owner
+        self._journal = Journal(store)
+        self._spool = Spool(store.spool_dir)
+        self._ahead = ""
+        self._length_before = 0
+
+    def read(
+        self, request: WireRequest, before: Callable[[], None] | None = None, *, expect_more: bool = False
+    ) -> Read:
+        """
+        Take one page off the vendor's queue and put its bytes on disk.
+
+        :param before: what else is to be written down between the intent and the call.
+        :param expect_more: whether the caller means to read another page at once.
+        :raises StoreUnavailable: nothing was read, or what was read is in the spool.
+        """
+        from airflow_provider_sms.transport.failures import NoAnswer
+
+        account, vendor = self._gateway.account, self._gateway.vendor
+        # From the intent on: one that a signal left without its read would be a suspect page.
+        with held_signals() as arrived:
+            page_id = self._ahead or self._journal.begin(
+                account.conn_id, vendor.name, self._queue.value, self._owner
+            )
+            self._ahead = ""
+            if before is not None:
+                before()
+            try:
+                response = self._gateway.read(request)
+            except NoAnswer as failure:
+                return Read(page_id, None, failure.reason, lost=not failure.surely_not_sent)
+            length = len(response.body)
+            if expect_more and not arrived and length > _LAST_PAGE_SHARE * self._length_before:
+                # Known before the commit: should the commit's answer be lost, it is withdrawn as well.
+                self._ahead = new_id()
+            self._length_before = length
+            self._keep(page_id, response)
+        return Read(page_id, response)
+
+    def withdraw(self) -> None:
+        """Take back the intent of a read that will not happen; if the store is away, it turns suspect."""
+        if self._ahead:
+            page_id, self._ahead = self._ahead, ""
+            with suppress(errors.StoreUnavailable):
+                self._journal.withdraw(page_id)
+
+    def _keep(self, page_id: str, response: WireResponse) -> None:
+        try:
+            self._journal.keep(
+                page_id,
+                response.body,
+                complete=response.complete,
+                status=response.status,
+                problem=response.problem,
+                ahead=self._ahead,
+            )
+        except Exception as failure:  # noqa: BLE001 - whatever a driver raises, these bytes are the only copy
+            page = SpooledPage(
+                page_id=page_id,
+                conn_id=self._gateway.account.conn_id,
+                vendor=self._gateway.vendor.name,
+                queue=self._queue.value,
+                body=response.body,
+                status=response.status,
+                complete=response.complete,
+                problem=response.problem,
+            )
+            path = self._spool.put(page)
+            reason = failure if isinstance(failure, errors.SmsError) else type(failure).__name__
+            msg = (
+                f"the store did not take a page that was read ({reason}). The page's "
+                f"{len(response.body):,} bytes are safe in the spool as {path}; the next run lands it"
+            )
+            raise errors.StoreUnavailable(msg) from None
