@@ -49,6 +49,9 @@ _PARSER: dict[str, Any] = {
     "remove_comments": True,
     "remove_pis": True,
 }
+#: Six times what a page of 10,000 records has. An element of four bytes takes hundreds of them in memory, so
+#: that a body within the transport's limit could otherwise take all that a worker has.
+_MOST_TAGS = 1_000_000
 #: Bytes handed to the incremental parser at a time; libxml2 refuses a piece of more than 10 MB.
 _PIECE = 1 << 16
 
@@ -90,13 +93,16 @@ def parse(response: WireResponse) -> Tree:
     """
     Parse an answer's XML as far as it goes.
 
-    :raises WireFormatError: not even a first element can be read, or there is a DOCTYPE.
+    :raises WireFormatError: not even a first element can be read, there is a DOCTYPE, or there are more tags
+        than any page has.
     """
     from lxml import etree
 
     # Blanks before the declaration are no XML, and harmless.
     body = response.body.removeprefix(b"\xef\xbb\xbf").lstrip()
     codec = _check_prolog(response, body)
+    if body.count(b"<") > _MOST_TAGS:
+        raise no_answer(response, f"XML of more than {_MOST_TAGS:,} tags, which no page has")
     try:
         tree = Tree(etree.fromstring(body, etree.XMLParser(**_PARSER)))
     except (etree.LxmlError, ValueError, LookupError, RecursionError):

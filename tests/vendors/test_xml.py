@@ -248,6 +248,18 @@ def test_an_entity_without_a_doctype_is_broken_xml():
     assert not answer.closed
 
 
+@pytest.mark.parametrize("complete", [True, False])
+def test_more_tags_than_any_page_has_are_refused_unread(complete):
+    """An element of four bytes takes hundreds: an answer within the transport's limit could fill a worker."""
+    body = b"<R><L>" + b"<a/>" * 1_000_000
+    tracemalloc.start()
+    with pytest.raises(WireFormatError, match="more than 1,000,000 tags"):
+        read(body, complete=complete)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 * len(body)
+
+
 @pytest.mark.parametrize("depth", [300, 100_000])
 def test_depth_is_no_danger(depth):
     for body in ("<R>" * depth, "<R>" * depth + "</R>" * depth):
