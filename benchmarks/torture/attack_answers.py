@@ -135,6 +135,12 @@ def floods() -> dict[str, Callable[[], Iterator[bytes]]]:
         "a gigabyte": _gigabyte,
         "endless until the close": _endless_close,
         "endless chunks": _endless_chunks,
+        "endless elements": lambda: _flood(_OK + b"\r\n<WsStatusResponse><StatusList>", b"<a/>" * 65536),
+        "endless reports, in bars": lambda: _flood(_OK + b"\r\n9|", b"1;13800138000;10|" * 16384),
+        "endless replies, in bars": lambda: _flood(_OK + b"\r\n9|", b"1,13800138000;1|" * 16384),
+        "endless reports, in lines": lambda: _flood(
+            _OK + b"\r\n", b"13800138000/2026-01-01 08:00:00//DELIVRD/1\n" * 8192
+        ),
         "dripping body": lambda: _drips(_OK + b"Content-Length: 99999\r\n\r\n", b"1"),
         "dripping chunks": lambda: _drips(_OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n1\r\n"),
         "dripping head": lambda: _drips(_OK, b"X"),
