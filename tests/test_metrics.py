@@ -6,7 +6,9 @@ import re
 import socket
 from collections import Counter
 
+import airflow
 import pytest
+from packaging.version import Version
 
 from airflow_provider_sms.errors import QueueBusy, SubmitNotSent
 from airflow_provider_sms.operators.sms import SmsBalanceCheckOperator, SmsCollectOperator, SmsSendOperator
@@ -15,6 +17,8 @@ from airflow_provider_sms.sandbox.faults import Fault
 from airflow_provider_sms.sensors.sms import SmsReportSensor
 from airflow_provider_sms.store.leases import Leases
 
+#: Airflow's own way to set metrics up differs; what a provider calls does not.
+BEFORE_3_3 = Version(airflow.__version__) < Version("3.3.0")
 LINE = re.compile(r"(?P<name>[^:]+):(?P<value>-?[\d.]+)\|(?P<kind>[cg])")
 
 
@@ -68,14 +72,18 @@ def statsd(monkeypatch, listener):
         }
         for name, value in settings.items():
             monkeypatch.setenv(f"AIRFLOW__METRICS__{name.upper()}", str(value))
-        made.append(stats_utils.get_stats_factory()())
-        Stats.initialize(factory=lambda: made[-1], export_legacy_names=legacy)
+        if BEFORE_3_3:
+            made.append(stats_utils.get_stats_factory(Stats)())
+            Stats.initialize(factory=lambda: made[-1])
+        else:
+            made.append(stats_utils.get_stats_factory()())
+            Stats.initialize(factory=lambda: made[-1], export_legacy_names=legacy)
         return listener
 
     yield begin
     from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsLogger
 
-    Stats.initialize(factory=NoStatsLogger, export_legacy_names=True)
+    Stats.initialize(factory=NoStatsLogger, **({} if BEFORE_3_3 else {"export_legacy_names": True}))
     for logger in made:
         logger.statsd.close()
 

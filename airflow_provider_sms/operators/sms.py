@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator
+from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_sms.assets import queue_asset
 from airflow_provider_sms.hooks.concealing import ConcealingFields, revealed
@@ -289,8 +289,9 @@ class SmsCollectOperator(Stoppable, BaseOperator):
         store_conn_id: str = DEFAULT_STORE_CONN_ID,
         **kwargs: Any,
     ) -> None:
-        if sms_queue is not None and queue is not None:
-            kwargs["queue"] = queue  # Airflow's own
+        # Airflow 3.2 gives a mapped task its default queue as if the DAG had named it.
+        if queue is not None and (sms_queue is not None or queue == conf.get("operators", "default_queue")):
+            kwargs["queue"], queue = queue, None  # Airflow's own
         vendor_queue = sms_queue or queue or "reports"
         # A downstream DAG can be scheduled on what lands here. A templated connection is known too late for
         # that: its outlets are the user's to name.

@@ -98,6 +98,8 @@ def test_airflows_queue_stays_airflows():
     with DAG("d", schedule=None, default_args={"queue": "sms_workers"}):
         given = SmsCollectOperator(task_id="c", sms_conn_id="x", sms_queue="reports")
     assert (given.sms_queue, given.queue) == ("reports", "sms_workers")
+    mapped_by_airflow_3_2 = SmsCollectOperator(task_id="e", sms_conn_id="x", queue="default")
+    assert (mapped_by_airflow_3_2.sms_queue, mapped_by_airflow_3_2.queue) == ("reports", "default")
 
 
 @pytest.mark.parametrize(
