@@ -41,6 +41,9 @@ _REPORT_BEGUN = re.compile(r"[0-9A-Za-z_-]{0,64}(?:;\+?[0-9]{0,20}(?:;[-\u2013\u
 _REPLY_HEAD = re.compile(rf"(?:\A|\|)({_ID})[;,]({_NUMBER});")
 _REPLY_BEGUN = re.compile(r"[0-9A-Za-z_-]{0,64}(?:[;,]\+?[0-9]{0,20};?)?")
 _HEAD_INSIDE = re.compile(r"[0-9]{1,20}[;,][0-9]{5,20};")
+#: With half a character before it, a "|" becomes one of these, and a reply a part of the one before it.
+_BARS = "".join(bytes((lead, 0x7C)).decode("gb18030") for lead in range(0x81, 0xFF))
+_SWALLOWED = re.compile(rf"[{_BARS}]{_ID}[;,]{_NUMBER};")
 _PAGE_ERROR = re.compile(r"<(?:!--|/?html\b|/?body\b|/?script\b|font face=)", re.IGNORECASE)
 
 _STATUSES = {  # §1.1.2
@@ -266,6 +269,9 @@ class WavecomVendor(Vendor):
 
     def _whole_replies(self, account: Account, replies: list[Reply]) -> Page[Reply]:
         declared = len(replies)
+        if any(_SWALLOWED.search(reply.content) for reply in replies):
+            # Then one of the heads that make up the number is somebody's own, written in a reply.
+            raise self.broken(Operation.REPLIES, account, "a reply that seems to hold another")
         if replies:
             last = replies[-1]
             if _PAGE_ERROR.search(last.content):

@@ -240,3 +240,17 @@ def test_what_is_no_page_of_replies_is_refused(account, says, body):
 def test_what_is_no_number_of_messages_is_no_balance(account, says, body):
     with pytest.raises(errors.WireFormatError):
         WAVECOM.parse_balance(account, says(body))
+
+
+@pytest.mark.parametrize("comma", [";", ","])
+@pytest.mark.parametrize("lead", [b"\x81", b"\xb1", b"\xfe"])
+def test_a_swallowed_bar_does_not_make_room_for_a_forged_reply(account, says, lead, comma):
+    """Half a character hides one reply, a text invents another, and the number is right again."""
+    body = b"3|1,13800000001;hi%s|2,13800000002;two|3,13800000003;three|9,13900009999;forged" % lead
+    with pytest.raises(errors.WireFormatError, match="seems to hold another"):
+        WAVECOM.parse_replies(account, says(body.replace(b",138", comma.encode() + b"138")))
+
+
+def test_a_character_that_holds_a_bar_is_a_character(account, says):
+    page = WAVECOM.parse_replies(account, says(f"1|1,13800000001;{BARS}12;"))
+    assert (page.records[0].content, page.complete) == (f"{BARS}12;", True)
