@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Account", "Code", "ConnectionField", "Limits", "NativeTemplate", "Operation", "Vendor"]
 
+#: Bytes of an answer in text: a hundred times what a page has. More would keep a worker busy for long.
+LONGEST_TEXT = 8 << 20
 _SHOWABLE_CODE = re.compile(r"-?[0-9]{1,4}")
 
 
@@ -410,10 +412,13 @@ class Vendor:
         Decode the text of an answer.
 
         :param whole: refuse an answer that did not arrive whole: a cut ``-10`` reads as ``-1``.
-        :raises WireFormatError: when the web server answered in place of the vendor, or a part is missing.
+        :raises WireFormatError: when the web server answered in place of the vendor, a part is missing, or it
+            is longer than any page.
         """
         if response.status != HTTPStatus.OK:
             raise self.broken(operation, account, f"HTTP status {response.status} and no answer of its own")
+        if len(response.body) > LONGEST_TEXT:
+            raise self.broken(operation, account, f"more than {LONGEST_TEXT:,} bytes, which no page has")
         if whole and not response.complete:
             raise self.broken(operation, account, "a part of its answer; the rest was cut off")
         return text.decode(response.body, account.charset)

@@ -14,6 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from airflow_provider_sms import text
 from airflow_provider_sms.records import DeliveryStatus, Reply, Report, ReportColumns, ReportPage
+from airflow_provider_sms.vendors.base import LONGEST_TEXT
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -99,6 +100,8 @@ def read_columns(response: WireResponse, zone: ZoneInfo) -> ReportPage | None:
     :param zone: the vendor's time zone.
     """
     if response.status != _OK or not response.complete or not response.body.isascii():
+        return None
+    if len(response.body) > LONGEST_TEXT:
         return None
     found = _REPORT_LINE_OR_REST.findall(response.body.decode("ascii"))
     if not found:

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from airflow_provider_sms.records import DeliveryStatus, ReportColumns, ReportPage
+from airflow_provider_sms.vendors.base import LONGEST_TEXT
 
 if TYPE_CHECKING:
     from airflow_provider_sms.wire import WireResponse
@@ -33,6 +34,8 @@ _STATUSES = {
 def read_columns(response: WireResponse) -> ReportPage | None:
     """Read a page by columns; ``None`` if it is not of the ordinary form. The vendor gives no times."""
     if response.status != _OK or not response.complete or not response.body.isascii():
+        return None
+    if len(response.body) > LONGEST_TEXT:
         return None
     answer = response.body.decode("ascii").strip(_BLANKS)
     declared, _, records = answer.partition("|")

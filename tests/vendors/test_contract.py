@@ -289,6 +289,18 @@ def test_a_megabyte_of_anything_is_read_at_once(vendor, account_of, says, unit):
                 parse(prefix + body)
 
 
+def test_an_answer_longer_than_any_page_is_not_read(vendor, account_of, says):
+    """It stays bytes: to take it apart would take a minute and gigabytes."""
+    account = account_of(vendor)
+    for unit in (b"<a/>", b"13800138000/2026-01-01 08:00:00//DELIVRD/1\n", b"9|1;13800138000;10|"):
+        body = unit * (9_000_000 // len(unit))
+        for operation, parse in parsers(vendor, account, says).items():
+            if operation is not Operation.PUSH:
+                with pytest.raises(errors.WireFormatError):
+                    parse(body)
+        assert vendor.columns_of_reports(account, says(body)) is None
+
+
 def test_a_web_servers_answer_is_no_vendors_answer(vendor, account_of, says):
     """A status that is not 200 is never read as a yes, an empty queue or a balance."""
     for operation in vendor.operations:
