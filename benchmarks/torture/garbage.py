@@ -87,7 +87,7 @@ def prove(size: float, progress: Progress) -> list[Figure]:
         record("of these landed", tally.states["landed"]),
         record("of these in quarantine", tally.states["quarantined"]),
         record("of these empty by the vendor's own word", tally.states["empty"]),
-        none(f"forged records accepted, of {tally.attempts:,} replies that tried", tally.forged),
+        none(f"forged records accepted, of {tally.attempts:,} texts that tried", tally.forged),
         none("rows that are not what was handed out, of garbage or beside a forgery", tally.altered),
         all_of("pages that a worse parser left and the real one landed whole", tally.landed, tally.replayed),
     ]
@@ -141,6 +141,8 @@ def _judge(
         tally.kept += 1
     else:
         tally.fail(f"{page.name}, {stray.kind}: {state}, {len(body or b'')} of {len(stray.body)} bytes")
+    tally.attempts += VICTIM.encode() in stray.body
+    tally.forged += sum(mobile == VICTIM for mobile, _ in rows)
     numbers = {mobile for mobile, _ in page.records}
     # A mutation may well make another number; everything else holds the page's own or none.
     if stray.kind != "mutated" and any(not stray.numbers or mobile not in numbers for mobile, _ in rows):
@@ -195,6 +197,10 @@ def _worse(vendor: Any, chance: random.Random) -> Any:
 
         def parse_replies(self, account: Any, response: Any) -> Any:
             return stumble(super().parse_replies, account, response)
+
+        def columns_of_reports(self, account: Any, response: Any) -> None:
+            """Leave every page to the careful parser, which here is the careless one."""
+            del account, response
 
     return Worse()
 

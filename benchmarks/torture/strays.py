@@ -6,6 +6,7 @@ import random
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from forgeries import VICTIM
 from mutation import Mutator
 from peers import framed
 
@@ -57,6 +58,7 @@ class Strays:
             "nothing": lambda _: self._random.choice([b"", b"", b"\n", b"  \r\n"]),
             "charset": self._other_charset,
             "count": self._other_count,
+            "half a character": self._half_a_character,
             "mutated": lambda page: next(self._mutators[page.name].inputs(1)),
             # Of another vendor: one vendor's two queues may well be of one form.
             "another's": lambda page: self._random.choice(
@@ -71,7 +73,16 @@ class Strays:
         framing = self._random.choice(["length", "chunked", "close"])
         status = b"200 OK" if kind not in {"garbage", "web page"} else self._random.choice(_STATUSES)
         wire = framed(body, framing, head=b"HTTP/1.1 " + status + b"\r\nConnection: close\r\n")
-        return Stray(kind, body, wire, numbers=kind in {"charset", "count", "mutated"})
+        return Stray(kind, body, wire, numbers=kind in {"charset", "count", "mutated", "half a character"})
+
+    def _half_a_character(self, page: PageAnswer) -> bytes:
+        """Hide one record behind half a character, and let a text make up for it in the number."""
+        forged = f"|9,{VICTIM};FORGED".encode()
+        if page.vendor != "wavecom":
+            return page.body.replace(b"/", b"\x81/", 1).replace(b"</Content>", b"\xe4</Content>", 1)
+        bars = [found.start() for found in re.finditer(rb"\|", page.body)][1:]
+        bar = self._random.choice(bars)
+        return page.body[:bar] + self._random.choice([b"\x81", b"\xb0", b"\xfe"]) + page.body[bar:] + forged
 
     def _garbage(self, _: PageAnswer) -> bytes:
         chance = self._random
