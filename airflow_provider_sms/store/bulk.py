@@ -95,13 +95,20 @@ def _for_driver(connection: Connection, column: Column[Any], values: Any, count:
     convert = None
     if isinstance(column.type, UtcDateTime):
         convert = column.type.dialect_impl(connection.dialect).bind_processor(connection.dialect)
-    return _spread(values, count, _remembered(convert) if convert else None)
-
-
-def _spread(values: Any, count: int, convert: Callable[[Any], Any] | None) -> Iterable[Any]:
-    if values is None or isinstance(values, (str, int)) or not hasattr(values, "__len__"):
+    if _is_one(values):
         return repeat(convert(values) if convert else values, count)
-    return map(convert, values) if convert else values
+    return _each_once(convert, values) if convert else values
+
+
+def _is_one(values: Any) -> bool:
+    """Tell whether it is one value for all rows."""
+    return values is None or isinstance(values, (str, int)) or not hasattr(values, "__len__")
+
+
+def _each_once(convert: Callable[[Any], Any], values: Sequence[Any]) -> Iterable[Any]:
+    # Vendors' times are whole seconds: a page has far fewer different times than rows.
+    known = {value: convert(value) for value in set(values)}
+    return map(known.__getitem__, values)
 
 
 def _copy(connection: Connection, table: Table, into: str, columns: Mapping[str, Any], count: int) -> None:
@@ -117,14 +124,19 @@ def _copy(connection: Connection, table: Table, into: str, columns: Mapping[str,
 
 
 def _as_text(column: Column[Any], values: Any, count: int) -> Iterable[str]:
+    convert: Callable[[Any], str] = _escaped
     if isinstance(column.type, UtcDateTime):
-        return _spread(values, count, _remembered(_nullable(_iso)))
-    if isinstance(column.type, (Integer, Boolean)):
-        return _spread(values, count, _nullable(str))
-    if isinstance(values, str) or not hasattr(values, "__len__"):
-        return _spread(values, count, _nullable(_escaped))
+        convert = _iso
+    elif isinstance(column.type, (Integer, Boolean)):
+        convert = str
+    if _is_one(values):
+        return repeat(_nullable(convert)(values), count)
+    if convert is _iso:
+        return _each_once(_nullable(convert), values)
     if column.nullable:
-        return map(_nullable(_escaped), values)
+        return map(_nullable(convert), values)
+    if convert is str:
+        return map(str, values)
     joined = "".join(values)
     if any(special in joined for special in _COPY_SPECIAL):
         return map(_escaped, values)
@@ -141,16 +153,3 @@ def _iso(moment: datetime) -> str:
 
 def _nullable(convert: Callable[[Any], str]) -> Callable[[Any], str]:
     return lambda value: "\\N" if value is None else convert(value)
-
-
-def _remembered(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    # Vendors' times are whole seconds: a page has far fewer different times than rows.
-    known: dict[Any, Any] = {}
-
-    def remembered(value: Any) -> Any:
-        result = known.get(value)
-        if result is None:
-            result = known[value] = convert(value)
-        return result
-
-    return remembered
