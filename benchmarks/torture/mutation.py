@@ -55,7 +55,7 @@ class Mutator:
     def __init__(self, samples: Sequence[bytes], seed: str) -> None:
         self._random = random.Random(seed)  # noqa: S311 - not for secrets
         # The short ones more often: they are read faster, and what they show is the same.
-        shares = [max(1, round(1200 / (len(sample) + 40))) for sample in samples]
+        shares = [max(1, round((600 / (len(sample) + 40)) ** 2)) for sample in samples]
         self._samples = [sample for sample, share in zip(samples, shares, strict=True) for _ in range(share)]
         pieces = {piece for sample in samples for piece in _PIECES.findall(sample)}
         in_xml = any(sample.lstrip().startswith(b"<") for sample in samples)
