@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 CLAIM_MARGIN = 15.0
 #: Pauses before a batch that is surely not sent is submitted for the second and the third, last time.
 _BACKOFF = (1.0, 4.0)
+#: How much of a slow commit is still reckoned with at the next one.
+_FADING = 0.9
 _PROGRESS_SECONDS = 5.0
 #: On a signal, submits under way get this long to learn their outcome: SIGTERM turns into SIGKILL after 5 s.
 _GRACE_SECONDS = 3.0
@@ -228,11 +230,12 @@ class Submitting:
         """Choose what to claim: one batch per free lane, and what they will want while a commit lasts."""
         settling = {outcome.batch_no for outcome in self._outcomes}
         free = max(0, self._width - lanes.busy)
-        ahead = math.ceil(self._width * self._commit_seconds / self._answer_seconds) - lanes.ready
+        # What is claimed now is there after this commit, and has to last for the next one, too.
+        ahead = math.ceil(2 * self._width * self._commit_seconds / self._answer_seconds)
         if self._spacing:
             free, ahead = min(free, 1), 0
         chosen: list[BatchRow] = []
-        most = free + max(0, min(ahead, self._width))
+        most = free + max(0, min(ahead, self._width) - lanes.ready)
         while waiting and len(chosen) < most and waiting[0].batch_no not in settling:
             # Of a batch that was submitted before, a kill would leave more in doubt than this submit.
             if len(chosen) >= free and waiting[0].state is not BatchState.PREPARED:
@@ -263,7 +266,7 @@ class Submitting:
             self._next_start = max(self._next_start, began + self._spacing)
             lanes.hand_over(one for one in self._claiming if one.batch.batch_no in set(taken))
             self._claiming = []
-            self._commit_seconds = time.monotonic() - began
+            self._commit_seconds = max(time.monotonic() - began, _FADING * self._commit_seconds)
 
     def _submission(self, number: int) -> Submission:
         return self._planned.get(number) or self._ledger.submission(self._send_key, number)

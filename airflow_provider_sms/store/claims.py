@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, bindparam, select
@@ -17,12 +18,12 @@ from sqlalchemy import and_, bindparam, select
 from airflow_provider_sms.records import BatchState
 from airflow_provider_sms.store import bulk
 from airflow_provider_sms.store.clock import ServerTime
+from airflow_provider_sms.store.prepared import Prepared
 from airflow_provider_sms.store.schema import CODE_LENGTH, ID_LENGTH, batch_ids, batches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sqlalchemy import Update
     from sqlalchemy.engine import Connection, Row
 
     from airflow_provider_sms.store.plans import Outcome
@@ -50,6 +51,7 @@ _locked = select(
     batches.c.state,
     batches.c.reference,
     batches.c.claim_owner,
+    batches.c.attempts,
 ).with_for_update()
 # In order, so that two workers who want the same batches wait for each other instead of both.
 _locked = _locked.where(
@@ -57,7 +59,7 @@ _locked = _locked.where(
 ).order_by(batches.c.batch_no)
 
 _this = and_(batches.c.send_key == bindparam("of_send"), batches.c.batch_no == bindparam("of_batch"))
-_settled = (
+_settled = Prepared(
     batches.update()
     .where(_this)
     .values(
@@ -75,11 +77,15 @@ _settled = (
     )
 )
 
+_known_ids = select(batch_ids.c.batch_no, batch_ids.c.vendor_message_id).where(
+    batch_ids.c.send_id == bindparam("of_id"), batch_ids.c.batch_no.in_(bindparam("wanted", expanding=True))
+)
+
 
 @lru_cache(maxsize=8)
-def _claimed_for(seconds: float) -> Update:
-    """Make the statement that claims a batch; kept, since making it takes longer than running it."""
-    return (
+def _claimed_for(seconds: float) -> Prepared:
+    """Make the statement that claims a batch."""
+    return Prepared(
         batches.update()
         .where(_this)
         .values(
@@ -128,10 +134,10 @@ def turn_over(
     ]
     taken = [row for row in rows if row.batch_no in references and row.state in claimable]
     if ended:
-        connection.execute(_settled, [_settling(send_key, row, by_number[row.batch_no]) for row in ended])
+        _settled.run_many(connection, [_settling(send_key, row, by_number[row.batch_no]) for row in ended])
     if taken:
-        connection.execute(
-            _claimed_for(seconds),
+        _claimed_for(seconds).run_many(
+            connection,
             [
                 {
                     "of_send": send_key,
@@ -142,10 +148,9 @@ def turn_over(
                 for row in taken
             ],
         )
-    ids = [(row, by_number[row.batch_no].vendor_batch_id, "batch") for row in ended]
-    ids += [(row, one, "message") for row in ended for one in by_number[row.batch_no].message_ids]
+    ids = [(row, _ids_of(by_number[row.batch_no])) for row in ended]
     # Every attempt's reference is kept: a report on the first proves it even after a second.
-    ids += [(row, references[row.batch_no], "reference") for row in taken]
+    ids += [(row, {references[row.batch_no]: "reference"}) for row in taken]
     add_ids(connection, ids)
     return [row.batch_no for row in ended], [row.batch_no for row in taken]
 
@@ -172,26 +177,53 @@ def expire(connection: Connection, send_key: str) -> list[int]:
     return numbers
 
 
-def add_ids(connection: Connection, ids: Iterable[tuple[Row[Any], str, str]]) -> None:
+def add_ids(connection: Connection, ids: Sequence[tuple[Row[Any], Mapping[str, str]]]) -> None:
     """
     Note ids that reports on a batch may bear; those noted already stay as they are.
 
-    :param ids: the batch, the id, and its kind: ``reference`` (ours), ``batch`` or ``message`` (the
-        vendor's), ``evidence`` (of a report that proved the batch accepted).
+    :param ids: batches of one send, whose rows are locked, each with its new ids and their kinds:
+        ``reference`` (ours), ``batch`` or ``message`` (the vendor's), ``evidence`` (of a report that proved
+        the batch accepted).
     """
-    # The first kind of an id stays, so the order of the callers' lists matters.
-    wanted: dict[tuple[int, int, str], tuple[str, str]] = {}
-    for row, identifier, kind in ids:
-        if identifier:
-            wanted.setdefault((row.send_id, row.batch_no, identifier[:ID_LENGTH]), (row.vendor, kind))
+    wanted = {row.batch_no: _fitting_ids(kinds) for row, kinds in ids}
+    count = sum(map(len, wanted.values()))
+    if not count:
+        return
+    send_id = ids[0][0].send_id
+    # Looked up rather than left to the database: who may write them holds the batch's lock, and rows
+    # that surely are not there yet can be appended in the fastest way that it has.
+    unsure = [row.batch_no for row, _ in ids if not _only_submit(row)]
+    known = [(row.batch_no, row.reference) for row, _ in ids if row.state == BatchState.SUBMITTING]
+    if unsure:
+        known += connection.execute(_known_ids, {"of_id": send_id, "wanted": unsure}).tuples()
+    for batch_no, one in known:
+        count -= wanted[batch_no].pop(one, None) is not None
     columns = {
-        "send_id": [send_id for send_id, _, _ in wanted],
-        "batch_no": [batch_no for _, batch_no, _ in wanted],
-        "vendor_message_id": [identifier for _, _, identifier in wanted],
-        "vendor": [vendor for vendor, _ in wanted.values()],
-        "kind": [kind for _, kind in wanted.values()],
+        "send_id": send_id,
+        "batch_no": [batch_no for batch_no, kinds in wanted.items() for _ in kinds],
+        "vendor_message_id": list(chain.from_iterable(wanted.values())),
+        "vendor": ids[0][0].vendor,
+        "kind": list(chain.from_iterable(kinds.values() for kinds in wanted.values())),
     }
-    bulk.upsert(connection, batch_ids, columns, len(wanted), keep=("vendor", "kind"))
+    bulk.append(connection, batch_ids, columns, count)
+
+
+def _only_submit(row: Row[Any]) -> bool:
+    """Whether a batch is, or is to be, under way for the first time: it has no ids of earlier times."""
+    return bool(row.attempts == (row.state == BatchState.SUBMITTING))
+
+
+def _ids_of(outcome: Outcome) -> dict[str, str]:
+    kinds = dict.fromkeys(outcome.message_ids, "message")
+    if outcome.vendor_batch_id:
+        kinds[outcome.vendor_batch_id] = "batch"
+    return kinds
+
+
+def _fitting_ids(kinds: Mapping[str, str]) -> dict[str, str]:
+    if all(kinds) and max(map(len, kinds), default=0) <= ID_LENGTH:
+        return dict(kinds)
+    return {identifier[:ID_LENGTH]: kind for identifier, kind in kinds.items() if identifier}
 
 
 def names_of_messages(ids: Sequence[str], recipients: int) -> dict[str, str | None]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import create_engine, event
 
 from airflow_provider_sms.errors import PreflightError
+from airflow_provider_sms.store.rested import ask_rested
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Engine
@@ -123,14 +124,15 @@ def _postgresql(url: URL, connect_args: dict[str, Any]) -> Engine:
     if url.get_driver_name() == "psycopg":
         # A server that vanished without a word must not hang a reader that holds a page.
         defaults |= {"keepalives_idle": PATIENCE, "tcp_user_timeout": PATIENCE * 1000}
-    return create_engine(
+    engine = create_engine(
         url,
         hide_parameters=True,
         logging_name=_LOGGING_NAME,
-        pool_pre_ping=True,
         isolation_level="READ COMMITTED",
         connect_args=defaults | connect_args,
     )
+    ask_rested(engine)
+    return engine
 
 
 def _mysql(url: URL, connect_args: dict[str, Any]) -> Engine:
@@ -147,12 +149,12 @@ def _mysql(url: URL, connect_args: dict[str, Any]) -> Engine:
         url.set(drivername=f"mysql+{driver}").update_query_dict({"charset": "utf8mb4"}),
         hide_parameters=True,
         logging_name=_LOGGING_NAME,
-        pool_pre_ping=True,
         # Under MySQL's usual REPEATABLE READ, a compare-and-set would judge by an old snapshot.
         isolation_level="READ COMMITTED",
         connect_args=defaults | connect_args,
     )
     event.listen(engine, "connect", _on_mysql_connect)
+    ask_rested(engine)
     return engine
 
 

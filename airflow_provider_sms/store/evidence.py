@@ -71,7 +71,7 @@ def _accept(connection: Connection, batch: Row[Any], ids: Sequence[str]) -> None
         )
     )
     connection.execute(accepted)
-    add_ids(connection, [(batch, one, "evidence") for one in ids])
+    add_ids(connection, [(batch, dict.fromkeys(ids, "evidence"))])
 
 
 def _proving_ids(connection: Connection, batch: Row[Any]) -> list[str]:

@@ -18,7 +18,7 @@ from airflow_provider_sms.errors import PreflightError
 from airflow_provider_sms.records import BatchState, Submission
 from airflow_provider_sms.store import claims, evidence, planning
 from airflow_provider_sms.store.clock import ServerTime
-from airflow_provider_sms.store.plans import BatchRow, Outcome, SendRow, SendSummary, summarise
+from airflow_provider_sms.store.plans import BatchRow, Outcome, OutcomeCounts, SendRow, SendSummary, summarise
 from airflow_provider_sms.store.schema import SEND_KEY_LENGTH, batches, recipients, sends
 
 if TYPE_CHECKING:
@@ -113,7 +113,10 @@ class Ledger:
 
     def summary(self, send_key: str) -> SendSummary:
         """Count how a send stands; all zeros when the key is not known."""
-        return summarise(send_key, self.batches(send_key))
+        wanted = (batches.c[name] for name in OutcomeCounts._fields)
+        with self._store.reading() as connection:
+            rows = connection.execute(select(*wanted).where(batches.c.send_key == send_key)).all()
+        return summarise(send_key, (OutcomeCounts(*row) for row in rows))
 
     # --- submitting ------------------------------------------------------------------------------
 

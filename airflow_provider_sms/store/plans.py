@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_sms.records import BatchState
 
@@ -177,7 +177,16 @@ class SendSummary:
         return asdict(self)
 
 
-def summarise(send_key: str, batches: Iterable[BatchRow]) -> SendSummary:
+class OutcomeCounts(NamedTuple):
+    """What one batch adds to the counts of its send; ``accepted_count`` is what the vendor says it took."""
+
+    state: str
+    recipients: int
+    segments: int
+    accepted_count: int | None
+
+
+def summarise(send_key: str, batches: Iterable[OutcomeCounts]) -> SendSummary:
     """Count the recipients of batches by outcome."""
     counts = {"accepted": 0, "rejected": 0, "unknown": 0, "not_sent": 0}
     recipients = segments = 0
@@ -189,12 +198,12 @@ def summarise(send_key: str, batches: Iterable[BatchRow]) -> SendSummary:
     return SendSummary(send_key, recipients, segments, **counts)
 
 
-def _outcomes(batch: BatchRow) -> dict[str, int]:
-    if batch.state is BatchState.ACCEPTED:
+def _outcomes(batch: OutcomeCounts) -> dict[str, int]:
+    if batch.state == BatchState.ACCEPTED:
         taken = batch.recipients if batch.accepted_count is None else batch.accepted_count
         taken = max(0, min(taken, batch.recipients))
         return {"accepted": taken, "rejected": batch.recipients - taken}
-    if batch.state is BatchState.REJECTED:
+    if batch.state == BatchState.REJECTED:
         return {"rejected": batch.recipients}
     if batch.state in {BatchState.UNKNOWN, BatchState.SUBMITTING}:
         return {"unknown": batch.recipients}
