@@ -10,6 +10,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from airflow_provider_sms.records import Queue
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from decimal import Decimal
@@ -50,8 +52,13 @@ def legacy_names_on() -> bool:
 
 
 @contextmanager
-def of_collection(tags: Tags, collector: Collector) -> Iterator[None]:
-    """Count what a collector did within the block, also when it ends with an error."""
+def of_collection(tags: Tags, collector: Collector, store: Store, *, ages: bool = True) -> Iterator[None]:
+    """
+    Count what a collector did within the block, also when it ends with an error.
+
+    :param store: where it collects to.
+    :param ages: whether to ask the store as well what has been waited for the longest.
+    """
     from airflow_provider_sms.errors import QueueBusy
 
     try:
@@ -63,6 +70,21 @@ def of_collection(tags: Tags, collector: Collector) -> Iterator[None]:
         done = collector.so_far
         for name in ("pages", "records", "quarantined", "suspect"):
             _count(name, getattr(done, name), tags)
+        if ages:
+            _ages(tags, store)
+
+
+def _ages(tags: Tags, store: Store) -> None:
+    from airflow_provider_sms.errors import StoreUnavailable
+    from airflow_provider_sms.store.ages import open_page_age, pending_age
+
+    try:
+        _gauge("open_page_age", open_page_age(store, tags.conn_id, tags.queue), tags)
+        if tags.queue == Queue.REPORTS:
+            _gauge("pending_age", pending_age(store, tags.conn_id), tags._replace(queue=""))
+    except StoreUnavailable:
+        # Whoever collects says so; what is not known is not told.
+        return
 
 
 def queue_age(tags: Tags, seconds: float | None) -> None:

@@ -143,9 +143,31 @@ def test_a_collection_with_tags(sandbox, connections, statsd):
     collect.execute({})
     found = heard.heard()
     tags = "vendor=wavecom,conn_id=sms_wavecom,queue=reports"
-    assert found == {f"airflow.sms.pages,{tags}": 2, f"airflow.sms.records,{tags}": 130}
+    assert found == {
+        f"airflow.sms.pages,{tags}": 2,
+        f"airflow.sms.records,{tags}": 130,
+        f"airflow.sms.open_page_age,{tags}": 0,
+        "airflow.sms.pending_age,vendor=wavecom,conn_id=sms_wavecom": 0,
+    }
     collect.execute({})
     assert 0 <= heard.heard()[f"airflow.sms.queue_age,{tags}"] < 5
+
+
+def test_what_is_waited_for_has_an_age(connections, statsd, numbers):
+    """Accepted messages without a report, and a page that could not be read."""
+    with Sandbox(silent_share=1.0) as silent:
+        connections("wavecom", fields={"port": silent.port})
+        send(numbers(2)).execute({})
+        silent.queue_reports("wavecom", 1)
+        silent.faults.add(Fault("wrong_count", vendor="wavecom", operation="reports"))
+        heard = statsd()
+        collect = SmsCollectOperator(task_id="collect", sms_conn_id="sms_wavecom")
+        collect.execute({})
+        collect.execute({})
+    found = heard.heard()
+    assert 0 < found["airflow.sms.pending_age"] < 60
+    assert found["airflow.sms.wavecom.sms_wavecom.pending_age"] == found["airflow.sms.pending_age"]
+    assert 0 < found["airflow.sms.wavecom.sms_wavecom.reports.open_page_age"] < 60
 
 
 def test_what_went_wrong_is_counted_although_it_raises(sandbox, connections, statsd, store):

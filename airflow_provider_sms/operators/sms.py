@@ -59,6 +59,8 @@ class _SendOperator(Stoppable, ConcealingFields, BaseOperator):
         store_conn_id: str = DEFAULT_STORE_CONN_ID,
         **kwargs: Any,
     ) -> None:
+        # One XCom per count, too: send.output["send_key"] is what a sensor downstream wants.
+        kwargs.setdefault("multiple_outputs", True)
         super().__init__(**kwargs)
         self.sms_conn_id = sms_conn_id
         self.recipients = recipients
@@ -301,6 +303,7 @@ class SmsCollectOperator(Stoppable, BaseOperator):
             and vendor_queue in {"reports", "replies"}
         ):
             kwargs.setdefault("outlets", [queue_asset(sms_conn_id, vendor_queue)])
+        kwargs.setdefault("multiple_outputs", True)  # collect.output["records"]
         super().__init__(**kwargs)
         self.sms_conn_id = sms_conn_id
         # Not self.queue: the executor would look there for the workers to run this task.
@@ -333,7 +336,7 @@ class SmsCollectOperator(Stoppable, BaseOperator):
             metrics.queue_age(tags, Leases(store).due(self.sms_conn_id, queue.value).age)
             with hook.gateway() as gateway:
                 collector = Collector(gateway, store, queue, owner=owner_of(context), log=self.log)
-                with metrics.of_collection(tags, collector):
+                with metrics.of_collection(tags, collector, store):
                     collected = collector.run(max_pages=max_pages, max_seconds=max_seconds)
         result = collected._asdict()
         tell_assets(context, self.sms_conn_id, self.sms_queue, result)

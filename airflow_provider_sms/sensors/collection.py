@@ -38,7 +38,7 @@ def collect_if_free(
         collector = Collector(gateway, store, queue_named(queue), owner=owner, log=log)
         metrics.queue_age(tags, due.age)
         try:
-            with metrics.of_collection(tags, collector):
+            with metrics.of_collection(tags, collector, store):
                 return collector.run(max_seconds=_POKE_SECONDS, patient=False, interval=interval)
         except QueueBusy as busy:
             log.info("%s; waiting for what it lands", busy)

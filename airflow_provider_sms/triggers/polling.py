@@ -38,6 +38,8 @@ _LOOKERS = 8
 _SOONER = 0.05
 _BUSY_SECONDS = 5.0
 _LONGEST_HOLD = 300.0
+#: So often the store is asked what has been waited for the longest.
+_AGES_SECONDS = 300.0
 
 
 class Outcome(NamedTuple):
@@ -123,6 +125,7 @@ class PolledQueue:
         self._more = False
         self._silent = False
         self._read_at = -math.inf
+        self._ages_at = 0.0
         self._failures = 0
         self._held_until = 0.0
         self._error: Exception | None = None
@@ -198,9 +201,11 @@ class PolledQueue:
         from airflow_provider_sms.triggers.visiting import visit
 
         began = time.monotonic()
-        visited = visit(opened, self._sms_conn_id, self._queue, interval, log)
+        ages = began >= self._ages_at
+        visited = visit(opened, self._sms_conn_id, self._queue, interval, log, ages=ages)
         if visited.collected is not None:
             self._read_at = began
+            self._ages_at = began + _AGES_SECONDS if ages else self._ages_at
         return visited
 
     def _hold(self, trouble: Exception, interval: float, log: Any) -> Outcome:

@@ -32,13 +32,16 @@ class Visit(NamedTuple):
     collected: Collected | None = None
 
 
-def visit(opened: Opened, conn_id: str, queue: str, interval: float, log: Any) -> Visit:
+def visit(
+    opened: Opened, conn_id: str, queue: str, interval: float, log: Any, *, ages: bool = False
+) -> Visit:
     """
     Read a queue, unless it was read less than ``interval`` seconds ago by anybody.
 
     :param opened: its gateway and store.
     :param interval: seconds from one read to the next that are wanted here, besides the vendor's own.
     :param log: where troubles are told, and what landed.
+    :param ages: whether to tell the metrics what has been waited for the longest, which costs two questions.
     :raises QueueBusy: somebody else reads this queue.
     :raises SmsError: as :meth:`~airflow_provider_sms.collecting.Collector.run` does.
     """
@@ -51,7 +54,7 @@ def visit(opened: Opened, conn_id: str, queue: str, interval: float, log: Any) -
         opened.gateway, opened.store, queue_named(queue), owner=opened.owner, log=_Quiet(log)
     )
     try:
-        with metrics.of_collection(tags, collector):
+        with metrics.of_collection(tags, collector, opened.store, ages=ages):
             collected = collector.run(max_seconds=_LONGEST_VISIT, patient=False, interval=interval)
     finally:
         # The next poll is seconds away. A connection kept until then may be closed by the vendor in the very
