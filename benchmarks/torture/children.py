@@ -6,6 +6,7 @@ The proof's process must have no other thread when it forks.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import signal
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+_PR_SET_PDEATHSIG = 1
 #: Exit code of a child whose work raised something that it should not.
 FAILED = 99
 
@@ -89,6 +91,8 @@ class Child:
 def _work(work: Callable[[], int], log: Path) -> None:
     code = FAILED
     try:
+        # Should the proof break off, its children must not go on.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         kept = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(kept, 1)
         os.dup2(kept, 2)

@@ -53,8 +53,9 @@ def kill() -> None:
 
 
 def stop() -> None:
-    """Raise what stops a program."""
-    raise Struck
+    """Raise what stops a program: handlers of signals raise in the main thread only."""
+    if threading.current_thread() is threading.main_thread():
+        raise Struck
 
 
 def fail() -> None:

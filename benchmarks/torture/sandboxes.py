@@ -28,7 +28,7 @@ class RemoteSandbox:
     _pipe: Connection
     _number: int
 
-    def __call__(self, method: str, *given: Any, **named: Any) -> Any:
+    def __call__(self, method: str, /, *given: Any, **named: Any) -> Any:
         """Call a method of the sandbox, of its ``calls`` or of its ``faults``."""
         self._pipe.send((self._number, method, given, named))
         answer, error = self._pipe.recv()
