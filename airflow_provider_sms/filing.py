@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from airflow_provider_sms.gateway import Gateway
     from airflow_provider_sms.records import Page, Reply, Report, ReportPage
     from airflow_provider_sms.store.engine import Store
+    from airflow_provider_sms.store.landing import Landed
     from airflow_provider_sms.wire import WireResponse
 
 #: Unreadable pages in a row after which what answers is taken not to be the vendor.
@@ -144,7 +145,11 @@ class Filing:
         self._rows = self._bytes = 0
         if gathered:
             landed = land_gathered(self._store, self._conn_id, self._vendor, gathered)
-            self._count(landed)
+            self._count(sum(each.records for each in landed))
+            for each, one in zip(gathered, landed, strict=True):
+                if one.problem:
+                    self._tally.quarantined += 1
+                    self._log.error(self._partly(each.page_id, one))
 
     def settle_unknown_sends(self) -> None:
         """Settle sends of unknown outcome by the reports that landed since it was done last."""
@@ -200,16 +205,19 @@ class Filing:
         self._count(landed.records)
         if landed.problem:
             self._tally.quarantined += 1
-            told = (
-                f"connection {self._conn_id!r} ({self._vendor}): page {page_id}: {landed.records} records "
-                f"landed, the rest could not be read ({landed.problem}). {_kept(page_id)}"
-            )
+            told = self._partly(page_id, landed)
             # A page with an odd record is the vendor's; one that was cut, or gave none, may be anybody's.
             whole = response.complete and bool(page.records)
             self._go_on_or_stop(told, unreadable=not whole, fresh=fresh)
         else:
             self._unreadable_in_a_row = 0
         return page.empty and not landed.problem
+
+    def _partly(self, page_id: str, landed: Landed) -> str:
+        return (
+            f"connection {self._conn_id!r} ({self._vendor}): page {page_id}: {landed.records} records "
+            f"landed, the rest could not be read ({landed.problem}). {_kept(page_id)}"
+        )
 
     def _close_suspect(self, page_id: str, problem: str) -> None:
         self._tally.suspect += 1

@@ -17,7 +17,7 @@ from sqlalchemy import bindparam, literal_column, select
 from airflow_provider_sms.records import PageState, Queue, ReportColumns
 from airflow_provider_sms.store import bulk, events
 from airflow_provider_sms.store.fitting import fit
-from airflow_provider_sms.store.landing import Landing, timed
+from airflow_provider_sms.store.landing import Landed, Landing, timed
 from airflow_provider_sms.store.number_hash import hash_numbers
 from airflow_provider_sms.store.prepared import Prepared
 from airflow_provider_sms.store.schema import pages, reports
@@ -51,42 +51,42 @@ class Gathered(NamedTuple):
     page: ReportPage
 
 
-def land_gathered(store: Store, conn_id: str, vendor: str, gathered: Sequence[Gathered]) -> int:
+def land_gathered(store: Store, conn_id: str, vendor: str, gathered: Sequence[Gathered]) -> list[Landed]:
     """
     Land pages of one account's reports: all of them in one transaction, where nothing speaks against it.
 
     :param gathered: whole pages with at least one report each, in the order in which they were read.
-    :return: how many rows came of them; those of events that came before are none.
+    :return: how each landed.
     :raises StoreUnavailable: also when the journal lacks one of them.
     """
     with store.begin() as connection:
-        landed = _land(connection, store, conn_id, vendor, gathered)
-    if landed is None:
-        landing = Landing(store)
-        landed = sum(
-            landing.land(
-                each.page_id,
-                conn_id,
-                vendor,
-                Queue.REPORTS.value,
-                each.page.columns.records(),
-                declared=each.page.declared,
-            ).records
-            for each in gathered
+        at_once = _land(connection, store, conn_id, vendor, gathered)
+    if at_once:
+        return [Landed(PageState.LANDED, each.page.size) for each in gathered]
+    landing = Landing(store)
+    return [
+        landing.land(
+            each.page_id,
+            conn_id,
+            vendor,
+            Queue.REPORTS.value,
+            each.page.columns.records(),
+            declared=each.page.declared,
         )
-    return landed
+        for each in gathered
+    ]
 
 
 def _land(
     connection: Connection, store: Store, conn_id: str, vendor: str, gathered: Sequence[Gathered]
-) -> int | None:
-    """Land all or nothing; ``None`` if they have to land one by one."""
+) -> bool:
+    """Land all or nothing; whether they did not have to land one by one."""
     read_at = _times_of_reading(connection, gathered)
     if read_at is None or events.are_pushed(connection, conn_id, Queue.REPORTS.value):
-        return None
+        return False
     columns, unfit = fit(reports, _columns(gathered, read_at))
     if unfit:
-        return None
+        return False
     sizes = [each.page.size for each in gathered]
     now = store.clock(connection)
     columns["page_id"] = list(chain.from_iterable([each.page_id] * each.page.size for each in gathered))
@@ -102,7 +102,7 @@ def _land(
             for each in gathered
         ],
     )
-    return sum(sizes)
+    return True
 
 
 def _times_of_reading(connection: Connection, gathered: Sequence[Gathered]) -> Mapping[str, datetime] | None:
