@@ -54,15 +54,16 @@ def prove(size: float, progress: Progress) -> list[Figure]:
         # Airflow is imported once, and so are its connections: each database has a process of its own.
         log = Path(tempfile.mkdtemp()) / "proof.log"
         ours, theirs = _pipe()
-        child = Child(_on(dialect, size, progress, theirs), log)
+        child = Child(_on(dialect, size, progress.seed, theirs), log)
         theirs.close()
         try:
-            found: list[Figure] = ours.recv()
+            while isinstance(told := ours.recv(), tuple):
+                progress(*told)
         except EOFError:
             child.wait()
             raise RuntimeError(log.read_text()[-3000:]) from None
         child.wait()
-        figures += [each._replace(what=f"{dialect}: {each.what}") for each in found]
+        figures += [each._replace(what=f"{dialect}: {each.what}") for each in told]
     return figures
 
 
@@ -72,18 +73,23 @@ def _pipe() -> tuple[Any, Any]:
     return multiprocessing.Pipe(duplex=False)
 
 
-def _on(dialect: str, size: float, progress: Progress, pipe: Any) -> Callable[[], int]:
+def _on(dialect: str, size: float, seed: int, pipe: Any) -> Callable[[], int]:
+    def tell(*so_far: Any) -> None:
+        pipe.send(so_far)
+
     def work() -> int:
+        chance = random.Random(seed)  # noqa: S311 - a proof that can be repeated
         with empty_database(dialect) as url:
-            pipe.send(_prove(url, max(400, round(_RECORDS * size)), size, progress))
+            pipe.send(_prove(url, max(400, round(_RECORDS * size)), size, chance, tell))
         return 0
 
     return work
 
 
-def _prove(url: str, records: int, size: float, progress: Progress) -> list[Figure]:
+def _prove(
+    url: str, records: int, size: float, chance: random.Random, tell: Callable[..., None]
+) -> list[Figure]:
     home = Path(tempfile.mkdtemp())
-    chance = random.Random(progress.seed)  # noqa: S311 - a proof that can be repeated
     pulled = round(records * _PULLED)
     with Sandboxes(1, smsadmin_poll_interval=_INTERVAL - 0.1) as sandboxes:
         sandbox = sandboxes[0]
@@ -104,7 +110,7 @@ def _prove(url: str, records: int, size: float, progress: Progress) -> list[Figu
         for number in range(_WORKERS + _TRIGGERERS):
             crew.start(collect_for_ever if number < _WORKERS else poll_for_ever)
         store = Asked(url)
-        kills = _kill(crew, receiver, sandbox, pushers, store, size, chance, progress)
+        kills = _kill(crew, receiver, sandbox, pushers, store, size, chance, tell)
         crew.dismiss()
         receiver.stop()
         _collect_the_rest(home)
@@ -171,7 +177,7 @@ def _kill(
     store: Asked,
     size: float,
     chance: random.Random,
-    progress: Progress,
+    tell: Callable[..., None],
 ) -> Counter[str]:
     """Kill until everything is pulled and pushed; those who have the lease, too."""
     left = {who: max(1, round(number * size)) for who, number in _KILLS.items()}
@@ -179,7 +185,7 @@ def _kill(
     total = sandbox("waiting", "smsadmin", "reports")
     while (waiting := sandbox("waiting", "smsadmin", "reports")) or any(not each.ended() for each in pushers):
         time.sleep(chance.uniform(0.5, 3.0))
-        progress(total - waiting, total, ", ".join(f"{number} {who}" for who, number in kills.items()))
+        tell(total - waiting, total, ", ".join(f"{number} {who}" for who, number in kills.items()))
         # Spread over the whole of it.
         share = 1 - waiting / total
         due = [who for who, number in left.items() if kills[who] < max(1, number * share)]
