@@ -79,5 +79,5 @@ class LeaseHistory:
         kind = "CASE WHEN early THEN 'early' WHEN had IS NULL THEN 'released' ELSE 'expired' END"
         with self._engine.connect() as connection:
             rows = connection.execute(text(f"SELECT {kind}, count(*) FROM lease_history GROUP BY 1"))  # noqa: S608
-            found = dict(rows.tuples())
+            found = dict(rows.all())
         return Changes(*(found.get(kind, 0) for kind in Changes._fields))
