@@ -7,10 +7,7 @@ The lists are those of the library ``phonenumbers``. What it does not know is ``
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from typing import Any, Literal
 
 #: The languages in which the names can be had.
 Language = Literal["en", "zh"]
@@ -20,6 +17,13 @@ UNKNOWN = "unknown"
 _CHINA = 86
 _PADDING = "0000"
 _MOBILE_START = "1"
+#: As the library names them in both languages.
+_CARRIERS = {
+    "China Broadnet": "中国广电",
+    "China Mobile": "中国移动",
+    "China Telecom": "中国电信",
+    "China Unicom": "中国联通",
+}
 #: As the library names them in English, and their short names in Chinese.
 _PROVINCES = {
     "Anhui": "安徽",
@@ -96,19 +100,14 @@ def province_of_prefix(prefix: str, language: Language = "en") -> str:
     return chinese if language == "zh" else place
 
 
+def in_chinese(name: str) -> str:
+    """Give the Chinese name of a carrier or province; the name itself where nobody knows it."""
+    return _CARRIERS.get(name) or _PROVINCES.get(name, name)
+
+
 def _number(prefix: str) -> Any:
     from phonenumbers import PhoneNumber
 
     if len(prefix) < PREFIX or not prefix.startswith(_MOBILE_START) or not prefix.isdigit():
         return None
     return PhoneNumber(country_code=_CHINA, national_number=int(prefix + _PADDING))
-
-
-def carriers_of(mobiles: Iterable[str], language: Language = "en") -> list[str]:
-    """Name the carriers of numbers; purged ones still tell theirs."""
-    return [carrier_of_prefix(mobile[:PREFIX], language) for mobile in mobiles]
-
-
-def provinces_of(mobiles: Iterable[str], language: Language = "en") -> list[str]:
-    """Name the provinces of numbers; purged ones still tell theirs."""
-    return [province_of_prefix(mobile[:PREFIX], language) for mobile in mobiles]

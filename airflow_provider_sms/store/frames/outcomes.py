@@ -8,12 +8,13 @@ them, and what comes over is as large as the answer (and the blocks of numbers, 
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from sqlalchemy import Integer, String, and_, case, cast, func, literal, literal_column, null, or_, select
 
 from airflow_provider_sms.records import BatchState, DeliveryStatus
-from airflow_provider_sms.store.carriers import PREFIX, carriers_of, provinces_of
+from airflow_provider_sms.store.carriers import PREFIX, carrier_of_prefix, province_of_prefix
 from airflow_provider_sms.store.clock import Elapsed
 from airflow_provider_sms.store.columns import UtcDateTime
 from airflow_provider_sms.store.frames.fields import Kind
@@ -74,27 +75,30 @@ def outcomes_of(connection: Connection, spans: Sequence[Span], wish: Wish) -> pd
         wanted).
     """
     labels = [name for name in wish.by if name != "day"]
-    columns = {name: Growing(Kind.WHOLE if name == "hour" else Kind.LABEL) for name in labels}
+    columns = {name: _growing(name, wish) for name in labels}
     columns |= {"outcome": Growing(Kind.LABEL), "reported": Growing(Kind.WHOLE)}
     columns |= {"messages": Growing(Kind.WHOLE), "segments": Growing(Kind.WHOLE)}
     columns |= {"latency": Growing(Kind.NUMBER)}
     for span in spans:
         for part in parts_of(connection, _statement(span, labels, wish)):
             for (name, column), values in zip(columns.items(), part, strict=True):
-                column.add(_named(name, values, span, wish))
+                column.add(_clock_hours(values, span, wish) if name == "hour" else values)
     return joined(columns)
 
 
-def _named(name: str, values: Sequence[Any], span: Span, wish: Wish) -> Sequence[Any]:
-    """Name what the database cannot: carriers, provinces, and hours of a zone."""
-    if name == "carrier":
-        return carriers_of(values, wish.language)
-    if name == "province":
-        return provinces_of(values, wish.language)
+def _growing(name: str, wish: Wish) -> Growing:
     if name == "hour":
-        hours = [(span.since + timedelta(hours=hour)).astimezone(wish.zone).hour for hour in range(26)]
-        return [hours[value] for value in values]
-    return values
+        return Growing(Kind.WHOLE)
+    # The database tells the block of a number: its name is looked up once per block, not per message.
+    blocks = {"carrier": carrier_of_prefix, "province": province_of_prefix}
+    naming = blocks.get(name)
+    return Growing(Kind.LABEL, partial(naming, language=wish.language) if naming else None)
+
+
+def _clock_hours(values: Sequence[int], span: Span, wish: Wish) -> list[int]:
+    """Give the hours that a zone's clocks show so many hours after midnight."""
+    hours = [(span.since + timedelta(hours=hour)).astimezone(wish.zone).hour for hour in range(26)]
+    return [hours[value] for value in values]
 
 
 def _statement(span: Span, labels: Sequence[str], wish: Wish) -> Select[Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_sms.store.frames.fields import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import pandas as pd
     from sqlalchemy import Select
@@ -60,10 +60,12 @@ class Growing:
     A column that grows by parts.
 
     :param kind: what it holds.
+    :param name_of: for labels, what each different value is called in the end.
     """
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: Kind, name_of: Callable[[str], str] | None = None) -> None:
         self._kind = kind
+        self._name_of = name_of
         self._parts: list[Any] = []
         self._codes: dict[Any, int] = {None: -1}
 
@@ -88,9 +90,10 @@ class Growing:
         if self._kind is not Kind.LABEL:
             return _chained(parts or [_packed(self._kind, ())])
         codes = np.concatenate(parts) if parts else np.empty(0, "int32")
-        labels = pd.Index(list(self._codes)[1:], dtype=text_type())
+        found = list(self._codes)[1:]
+        labels = pd.Index(list(map(self._name_of, found)) if self._name_of else found, dtype=text_type())
         # In the order of the alphabet: groups and sorted values then come as one expects them.
-        ordered = labels.sort_values()
+        ordered = labels.unique().sort_values()
         place = np.append(ordered.get_indexer(labels), -1)
         return pd.Series(pd.Categorical.from_codes(place[codes], categories=ordered))
 
