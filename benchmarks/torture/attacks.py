@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from airflow_provider_sms.gateway import Gateway
 
 CASES = 800
-MEGABYTES = 1024
+MEGABYTES = 512
 
 
 def _root(name: str, status: str, inside: str) -> str:
