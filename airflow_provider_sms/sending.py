@@ -293,7 +293,8 @@ def _conclude(
     if judge.first_refusal is not None:
         refusal = judge.first_refusal
         message = (
-            f"{counts}. {refusal} After that is mended, clear the task: it sends only what was not accepted."
+            f"{counts}. {refusal} After that is mended, clear the task: it sends what was rejected or not "
+            f"sent, and nothing twice.{_left_alone(summary)}"
         )
         words = {"words": refusal.words} if isinstance(refusal, errors.ContentRejected) else {}
         raise type(refusal)(message, refusal.code, **words)
@@ -306,8 +307,14 @@ def _conclude(
         )
     if summary.not_sent:
         # Before the unknown ones: Airflow's retry must get its chance to send what surely was not.
-        raise errors.SubmitNotSent(f"{counts}{why}. A retry sends what was not sent, and nothing twice.")
+        raise errors.SubmitNotSent(
+            f"{counts}{why}. A retry sends what was not sent, and nothing twice.{_left_alone(summary)}"
+        )
     if summary.unknown and order.on_unknown != "ignore":
         raise errors.SubmitUnknown(f"{counts}{why}. {_WHAT_UNKNOWN_MEANS}")
     log.info(counts)
     return summary.as_dict()
+
+
+def _left_alone(summary: SendSummary) -> str:
+    return f" {_WHAT_UNKNOWN_MEANS}" if summary.unknown else ""

@@ -50,6 +50,7 @@ class SmsSettleOperator(BaseOperator):
         store_conn_id: str = DEFAULT_STORE_CONN_ID,
         **kwargs: Any,
     ) -> None:
+        kwargs.setdefault("multiple_outputs", True)  # settle.output["still_unknown"]
         super().__init__(**kwargs)
         self.send_key = send_key
         self.on_unknown = on_unknown

@@ -234,6 +234,7 @@ class SmsBalanceCheckOperator(BaseOperator):
         store_conn_id: str = DEFAULT_STORE_CONN_ID,
         **kwargs: Any,
     ) -> None:
+        kwargs.setdefault("multiple_outputs", True)  # check.output["remaining"]
         super().__init__(**kwargs)
         self.sms_conn_id = sms_conn_id
         self.threshold = threshold

@@ -152,6 +152,54 @@ def test_numbers_and_texts_are_not_shown_as_rendered_fields(run_dag, connections
     assert ended.rendered["one"]["sms_conn_id"] == conn_id
 
 
+def test_each_count_is_an_output_of_its_own(run_dag, connections, numbers):
+    """A task downstream takes the key alone: ``send.output["send_key"]``."""
+    conn_id = connections("wavecom")
+
+    def build():
+        @task
+        def look(key, accepted):
+            return [key, accepted]
+
+        send = SmsSendOperator(task_id="send", sms_conn_id=conn_id, content=TEXT, recipients=numbers(3))
+        look(send.output["send_key"], send.output["accepted"])
+
+    ended = run_dag(build)
+    assert ended.state == "success"
+    assert ended.xcoms["look"] == [ended.xcoms["send"]["send_key"], 3]
+
+
+def test_the_error_says_how_the_send_stands_and_what_a_retry_does(run_dag, connections, sandbox, numbers):
+    """Of five calls one is accepted, one lost, one refused; the next run sends the rest, nothing twice."""
+    conn_id = connections("wavecom", max_in_flight=1)
+    sandbox.faults.add(
+        Fault("reset_after", operation="send", after=1), Fault("busy", operation="send", after=2, times=None)
+    )
+    given = {"sms_conn_id": conn_id, "content": "您好【公司】", "recipients": numbers(500), "send_key": "k"}
+    operator = SmsSendOperator(task_id="send", on_unknown="ignore", **given)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("airflow_provider_sms.submitting._BACKOFF", (0.01, 0.01))
+        with pytest.raises(SubmitNotSent) as caught:
+            operator.execute({})
+    said = str(caught.value)
+    assert "of 500 recipients 100 accepted, 0 rejected, 100 unknown, 300 not sent" in said
+    assert "A retry sends what was not sent, and nothing twice" in said
+    assert "nothing is sent again by itself" in said
+    sandbox.faults.clear()
+    sandbox.account("wavecom").locked = True
+    with pytest.raises(AirflowFailException) as caught:
+        operator.execute({})
+    said = str(caught.value)
+    assert "of 500 recipients 100 accepted, 100 rejected, 100 unknown, 200 not sent" in said
+    assert "it sends what was rejected or not sent, and nothing twice" in said
+    sandbox.account("wavecom").locked = False
+    counts = operator.execute({})
+    assert (counts["accepted"], counts["unknown"], counts["not_sent"]) == (400, 100, 0)
+    assert run_dag(lambda: SmsSendOperator(task_id="send", retries=0, **given)).state == "failed"
+    assert sandbox.count_messages("wavecom") == 500
+    assert sandbox.accepted_more_than_once() == {}
+
+
 # --- without a DAG ----------------------------------------------------------------------------------
 
 
