@@ -7,6 +7,7 @@ a command's own module is imported when it is called.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand, lazy_load_command, positive_int
@@ -40,7 +41,7 @@ _REASON = _argument(("--reason",), help="why; kept with the decision", metavar="
 
 def get_sms_commands() -> list[GroupCommand]:
     """Give the command group ``airflow sms``."""
-    commands = (_sandbox(), _doctor(), _pages(), _replay(), _settle(), _purge(), _push_receiver())
+    commands = (_sandbox(), _doctor(), _pages(), _replay(), _settle(), _purge(), _report(), _push_receiver())
     return [
         GroupCommand(
             name="sms",
@@ -180,6 +181,50 @@ def _purge() -> ActionCommand:
             action="store_true",
         ),
         _STORE,
+    )
+
+
+def _report() -> ActionCommand:
+    return _command(
+        "report",
+        "Write what became of a day's messages as one HTML page that opens anywhere, offline as well",
+        _argument(
+            ("--day",),
+            help="the day; if not given: today from noon on, else yesterday",
+            type=date.fromisoformat,
+            metavar="YYYY-MM-DD",
+        ),
+        _argument(("--days",), help="compare so many days up to this one (7)", type=int, default=7),
+        _argument(
+            ("--conn-id",),
+            help="only this SMS connection; may be given more than once",
+            action="append",
+            metavar="ID",
+        ),
+        _argument(
+            ("--language",),
+            help="zh, en, or both (default) with a switch on the page",
+            choices=("zh", "en", "both"),
+            default="both",
+        ),
+        _argument(
+            ("--output",), help="file to write (sms-delivery-<day>.html in this folder)", metavar="FILE"
+        ),
+        _argument(
+            ("--timezone",),
+            help="whose day, and the zone of all times on the page (Asia/Shanghai)",
+            default="Asia/Shanghai",
+            metavar="ZONE",
+        ),
+        _argument(
+            ("--silent-after-hours",),
+            help="a message without a final report counts as silent after so many hours (72)",
+            type=float,
+            default=72.0,
+            metavar="HOURS",
+        ),
+        _STORE,
+        epilog="The page holds no text and no whole number. Pictures need matplotlib: the extra [report].",
     )
 
 

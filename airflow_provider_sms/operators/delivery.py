@@ -7,7 +7,7 @@ Importing this module for DAG parsing loads no database library and no pandas; `
 from __future__ import annotations
 
 import math
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import BaseOperator
@@ -18,13 +18,12 @@ from airflow_provider_sms.hooks.verdict import failing_for_good
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date
     from zoneinfo import ZoneInfo
 
     from airflow.providers.common.compat.sdk import Context
 
 _COUNTS = ("intended", "accepted", "delivered", "failed", "silent")
-_HOURS_A_DAY = 24
-_MOST_HOURS = 10 * 366 * _HOURS_A_DAY
 
 
 class SmsDeliveryDailyOperator(BaseOperator):
@@ -112,12 +111,13 @@ def _checked(start: Any, end: Any, timezone: Any, silent_after_hours: Any, task_
     :raises PreflightError: listing what is wrong with them.
     """
     from airflow_provider_sms.errors import PreflightError
+    from airflow_provider_sms.operators.days import HOURS_A_DAY, read_day, read_hours, read_zone
 
     problems: list[str] = []
-    zone = _zone(timezone, problems)
-    hours = _hours(silent_after_hours, problems)
-    first = _day("start", start, zone, problems)
-    last = _day("end", end, zone, problems)
+    zone = read_zone(timezone, problems)
+    hours = read_hours(silent_after_hours, problems)
+    first = read_day("start", start, zone, problems)
+    last = read_day("end", end, zone, problems)
     if last is not None and start in {None, ""}:
         problems.append("end is given without start: give both, or none for all days that can still change")
     if first is not None and last is not None and last < first:
@@ -127,43 +127,8 @@ def _checked(start: Any, end: Any, timezone: Any, silent_after_hours: Any, task_
     if first is None:
         today = datetime.now(zone).date()
         # Whoever was texted late that day became silent in the course of the day after these hours.
-        return _Days(today - timedelta(days=math.ceil(hours / _HOURS_A_DAY) + 1), today, zone, hours)
+        return _Days(today - timedelta(days=math.ceil(hours / HOURS_A_DAY) + 1), today, zone, hours)
     return _Days(first, first if last is None else last, zone, hours)
-
-
-def _zone(name: Any, problems: list[str]) -> ZoneInfo:
-    from zoneinfo import ZoneInfo
-
-    try:
-        return ZoneInfo(str(name))
-    except (KeyError, ValueError, OSError):
-        problems.append(f"timezone is {name!r}: give a name like Asia/Shanghai")
-    return ZoneInfo("UTC")
-
-
-def _hours(value: Any, problems: list[str]) -> float:
-    try:
-        hours = float(value)
-    except (TypeError, ValueError):
-        hours = math.nan
-    if 0 <= hours <= _MOST_HOURS:
-        return hours
-    problems.append(f"silent_after_hours is {value!r}: give a number of hours, 0 to {_MOST_HOURS:,}")
-    return 0.0
-
-
-def _day(name: str, value: Any, zone: ZoneInfo, problems: list[str]) -> date | None:
-    if value in {None, ""}:
-        return None
-    if isinstance(value, datetime):
-        return value.astimezone(zone).date() if value.tzinfo else value.date()
-    if isinstance(value, date):
-        return value
-    try:
-        return date.fromisoformat(str(value))
-    except ValueError:
-        problems.append(f"{name} is {value!r}: give a day like 2026-12-24")
-    return None
 
 
 def _tell_asset(context: Context | dict[str, Any], days: _Days, result: dict[str, int]) -> None:

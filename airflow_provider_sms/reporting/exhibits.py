@@ -165,14 +165,11 @@ class _Maker:
             )
             for group in groups[:_MOST_BARS]
         ]
-        table = [
-            (self._names(group.names), *_counted(group.counts), self._names(span(group.median)))
-            for group in groups
-        ]
+        table = [(self._names(group.names), *_counted(group.counts)) for group in groups]
         return self._exhibit(
             name,
             pictures.bars(rows) if rows else None,
-            (thing, *_COUNTED, "median_short#"),
+            (thing, *_COUNTED),
             table,
             empty="empty_day",
             legend=True,

@@ -65,23 +65,17 @@ class Names(NamedTuple):
 
 
 class Group(NamedTuple):
-    """
-    The messages that share an account, a carrier or a province.
-
-    :param median: of the seconds to delivery; ``None`` where nothing was delivered.
-    """
+    """The messages that share a carrier or a province."""
 
     names: Names
     counts: Counts
-    median: float | None = None
 
 
 class Hour(NamedTuple):
     """
     The messages submitted in one hour.
 
-    :param label: as a clock of the report's zone shows it, ``"00"`` to ``"23"``; an hour that a change of
-        clocks repeats is there twice.
+    :param label: as a clock of the report's zone shows it, ``"00"`` to ``"23"``.
     """
 
     label: str
@@ -135,6 +129,7 @@ class Account(NamedTuple):
     """
     One account, its messages of the day, and its balance.
 
+    :param median: of the seconds to delivery; ``None`` where nothing was delivered.
     :param segments: charged by our own count for what was accepted on the day.
     :param unit: ``"messages"`` or ``"money"`` (CNY); empty where no balance was ever told.
     :param remaining: the last balance told before the day's end.

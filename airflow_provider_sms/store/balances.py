@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import and_, func, select
 
 from airflow_provider_sms.store.clock import ServerTime
 from airflow_provider_sms.store.ids import new_id
@@ -81,6 +81,24 @@ class Balances:
         :param seconds: its greatest age, by the store's clock.
         """
         return self._latest(balances.c.conn_id == conn_id, balances.c.checked_at >= ServerTime(-seconds))
+
+    def latest(self, before: datetime) -> list[BalanceRow]:
+        """
+        Give of each connection the last balance told before a moment, in the order of their names.
+
+        :param before: aware.
+        """
+        table = balances
+        newest = func.max(table.c.checked_at).label("newest")
+        of_each = select(table.c.conn_id, newest).where(table.c.checked_at < before)
+        found = of_each.group_by(table.c.conn_id).subquery("found")
+        these = and_(table.c.conn_id == found.c.conn_id, table.c.checked_at == found.c.newest)
+        columns = (table.c[name] for name in BalanceRow.__slots__)
+        # Of two at one moment, the later written.
+        statement = select(*columns).join_from(table, found, these).order_by(table.c.conn_id, table.c.id)
+        with self._store.reading() as connection:
+            rows = [BalanceRow(**row) for row in connection.execute(statement).mappings()]
+        return list({row.conn_id: row for row in rows}.values())
 
     def _latest(self, *conditions: ColumnElement[bool]) -> BalanceRow | None:
         statement = (

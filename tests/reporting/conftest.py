@@ -69,11 +69,11 @@ def busy_day() -> DayFigures:
             Account("sms_linkws", "linkws", _hour(12), 8.0, 500),
         ),
         carriers=(
-            Group(Names("中国移动", "China Mobile"), _hour(13), 44.0),
+            Group(Names("中国移动", "China Mobile"), _hour(13)),
             Group(Names("未知", "Unknown"), _hour(14)),
         ),
         provinces=tuple(
-            Group(Names(f"省{number}", f"Province {number}"), _hour(7 + number), 40.0) for number in range(14)
+            Group(Names(f"省{number}", f"Province {number}"), _hour(7 + number)) for number in range(14)
         ),
         failures=(
             Failure("smsadmin", "UNDELIV", 612),

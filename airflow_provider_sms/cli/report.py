@@ -1,0 +1,53 @@
+"""``airflow sms report``: what became of a day's messages, as one HTML page."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_provider_sms.cli.reached import store_of
+from airflow_provider_sms.cli.speaking import command, counted, say, stop
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+
+@command
+def run(args: Namespace) -> int:
+    """Write the page; nothing is collected, and no vendor is asked."""
+    from airflow_provider_sms.reporting.drawing import need_matplotlib
+    from airflow_provider_sms.reporting.gathering import gather
+    from airflow_provider_sms.reporting.page import render
+
+    need_matplotlib()
+    figures = gather(
+        store_of(args.store_conn_id),
+        args.day,
+        days=args.days,
+        conn_ids=args.conn_id or (),
+        timezone=args.timezone,
+        silent_after_hours=args.silent_after_hours,
+    )
+    path = Path(args.output or f"sms-delivery-{figures.day}.html")
+    _write(path, render(figures, args.language))
+    total = figures.total
+    say(
+        f"{path}: {figures.day} ({figures.timezone}), {counted(total.intended, 'message')}: "
+        f"{total.accepted:,} accepted, {total.delivered:,} delivered, {total.failed:,} failed, "
+        f"{total.silent:,} silent, {total.waiting:,} without a report yet"
+    )
+    if figures.attention.total:
+        say(f"{counted(figures.attention.total, 'thing')} on it need a person: airflow sms doctor")
+    return 0
+
+
+def _write(path: Path, page: str) -> None:
+    """Put the page into its place as a whole; a browser that reloads finds the old one or the new one."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_text(page, encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        stop(f"{path} cannot be written ({error.strerror}): choose another file by --output")
