@@ -159,12 +159,14 @@ def _run(lane: Lane, fields: dict[str, Any]) -> str:
 
 
 def _before(lane: Lane, fields: dict[str, Any], outage: Outage, seen: _Seen) -> None:
+    # The run after an outage is another process in life: it has connections of its own.
     before = lane.sandbox("calls.count", lane.vendor, "reports")
     outage.begin(reading=False)
     try:
         reason = _run(lane, fields)
     finally:
         outage.end()
+    lane.checked(fields)[2].close()
     if reason:
         seen.before += 1
         seen.reasons[reason] += 1
@@ -180,7 +182,6 @@ def _after(lane: Lane, fields: dict[str, Any], outage: Outage, seen: _Seen) -> N
         reason = _run(lane, fields)
     finally:
         outage.end()
-    # The next run is another process in life: it has connections of its own.
     lane.checked(fields)[2].close()
     spooled = len(list((lane.folder / "spool").rglob("*"))) > 0
     seen.came_through += not reason
