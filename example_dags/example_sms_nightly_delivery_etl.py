@@ -6,8 +6,10 @@
    once.
 2. **refresh_daily** makes the table `sms_delivery_daily` anew for the days that can still change, and tells
    the asset `sms://daily/deliveries`.
-3. **publish** writes a chart of the newest day and a CSV of the last `days` days into `folder`, which may be
-   any address that Airflow's object storage knows.
+3. **report** writes `delivery.html`, a page with pictures that people open in a browser, and **spreadsheet**
+   writes `delivery_daily.csv`, both of the last `days` days, into `folder`, which may be any address that
+   Airflow's object storage knows. The page is about the day that ends; the run of the morning tells of the
+   day before.
 
 **watch** fails the run when a queue could not be collected, although the others' figures are published.
 
@@ -31,6 +33,7 @@ from airflow.sdk import MultipleCronTriggerTimetable, Param, dag, task
 
 from airflow_provider_sms.assets import daily_asset
 from airflow_provider_sms.operators.delivery import SmsDeliveryDailyOperator
+from airflow_provider_sms.operators.report import SmsDeliveryReportOperator
 from airflow_provider_sms.operators.sms import SmsCollectOperator
 
 CHINA = "Asia/Shanghai"
@@ -60,14 +63,17 @@ QUEUES = [
         "silent_after_hours": Param(
             72, type="number", minimum=0, title="Hours without a report that make it silent"
         ),
-        "days": Param(31, type="integer", minimum=1, title="Days in the CSV"),
+        "day": Param(
+            None, type=["null", "string"], format="date", title="Day of the page (empty: the one that ends)"
+        ),
+        "days": Param(31, type="integer", minimum=1, maximum=62, title="Days on the page and in the CSV"),
         "folder": Param("", type="string", title="Folder (empty: the variable sms_report_folder)"),
     },
     doc_md=__doc__,
     tags=["example", "sms"],
 )
 def example_sms_nightly_delivery_etl() -> None:
-    """Collect, refresh, publish."""
+    """Collect, refresh, write."""
     # [START howto_operator_sms_collect]
     collect = SmsCollectOperator.partial(
         task_id="collect",
@@ -89,23 +95,27 @@ def example_sms_nightly_delivery_etl() -> None:
     )
     # [END howto_operator_sms_delivery_daily]
 
-    # [START howto_publish_delivery]
+    # [START howto_operator_sms_delivery_report]
+    report = SmsDeliveryReportOperator(
+        task_id="report",
+        path="{{ params.folder or var.value.sms_report_folder }}/delivery.html",
+        day="{{ params.day or '' }}",
+        days="{{ params.days }}",
+        silent_after_hours="{{ params.silent_after_hours }}",
+    )
+    # [END howto_operator_sms_delivery_report]
+
     @task
-    def publish(folder: str, days: str) -> dict[str, Any]:
-        """Write delivery.png and delivery_daily.csv; give their names and how many rows they show."""
+    def spreadsheet(folder: str, days: str) -> dict[str, Any]:
+        """Write delivery_daily.csv; give its name and how many rows it has."""
         from airflow.sdk import ObjectStoragePath
-        from delivery_report import to_csv, to_png
 
         daily = recent_days(int(days))
-        newest = daily["day"].max()
         target = ObjectStoragePath(folder)
         target.mkdir(parents=True, exist_ok=True)
         (target / "delivery_daily.csv").write_bytes(to_csv(daily))
-        (target / "delivery.png").write_bytes(to_png(daily[daily["day"] == newest]))
         log.info("%d rows of %d days are in %s", len(daily), daily["day"].nunique(), folder)
-        return {"files": ["delivery.png", "delivery_daily.csv"], "rows": len(daily)}
-
-    # [END howto_publish_delivery]
+        return {"file": "delivery_daily.csv", "rows": len(daily)}
 
     @task(trigger_rule="one_failed", retries=0)
     def watch() -> None:
@@ -113,8 +123,8 @@ def example_sms_nightly_delivery_etl() -> None:
         msg = "a queue could not be collected: the log of its task says why. The figures lack what it holds"
         raise AirflowFailException(msg)
 
-    published = publish("{{ params.folder or var.value.sms_report_folder }}", "{{ params.days }}")
-    collect >> refresh_daily >> published
+    written = spreadsheet("{{ params.folder or var.value.sms_report_folder }}", "{{ params.days }}")
+    collect >> refresh_daily >> [report, written]
     collect >> watch()
 
 
@@ -158,6 +168,22 @@ def recent_days(days: int) -> Any:
 
     today = pendulum.today(CHINA).date()
     return daily_frame(open_store(), today - timedelta(days=days - 1), today)
+
+
+def to_csv(daily: Any) -> bytes:
+    """
+    Write the table as CSV for people: a spreadsheet neither guesses the charset nor runs a cell.
+
+    :param daily: rows of ``sms_delivery_daily``.
+    :return: UTF-8 with a byte order mark; text that a spreadsheet would take for a formula begins with ``'``.
+    """
+    from airflow_provider_sms.spreadsheets import defuse
+
+    shown = daily.assign(day=daily["day"].dt.strftime("%Y-%m-%d"))
+    for name in shown.columns:
+        if shown[name].dtype.kind not in "biuf":
+            shown[name] = shown[name].map(defuse)
+    return shown.round(4).to_csv(index=False, lineterminator="\r\n").encode("utf-8-sig")
 
 
 example_sms_nightly_delivery_etl()

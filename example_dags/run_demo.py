@@ -129,7 +129,7 @@ def _run_all(console: Console, day: str, now: datetime) -> list[str]:
     others: list[tuple[str, str, dict[str, Any]]] = [
         ("Look at the balances", "example_sms_balance_alert", {}),
         ("Collect what is left, refresh the daily table, publish", "example_sms_nightly_delivery_etl",
-         {"silent_after_hours": 0}),
+         {"silent_after_hours": 0, "day": day}),
         ("Wake the DAG that waits for the daily table", "example_sms_delivery_consumer", {}),
         ("Wake the DAG that waits for replies", "example_sms_reply_driven", {}),
     ]  # fmt: skip
@@ -215,7 +215,7 @@ def _say_how_to_go_on(console: Console, folder: Path) -> None:
     exports = folder / "airflow.env"
     console.chapter("Look further")
     for line in (
-        f"{folder / 'delivery.png'} and delivery_daily.csv are the nightly DAG's, sms.db has the tables.",
+        f"{folder / 'delivery.html'} and delivery_daily.csv are the nightly DAG's, sms.db has the tables.",
         "",
         "To see these runs in Airflow's own pages, with the vendors played on port 8088, in two terminals:",
         f"  {bin_folder / 'python'} -m airflow_provider_sms.sandbox",

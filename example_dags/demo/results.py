@@ -68,8 +68,9 @@ def problems(folder: Path, sandbox: Sandbox, alerts: Sequence[str]) -> Iterator[
     yield from _wrong_daily(folder)
     if len(alerts) != 1 or "sms_wavecom" not in alerts[0]:
         yield f"the chat group should have been told of sms_wavecom once, and was told {len(alerts)} times"
-    if not (folder / "delivery.png").read_bytes().startswith(b"\x89PNG"):
-        yield "delivery.png is no PNG"
+    people = sum(count for _, count in REGIONS.values())
+    if f"of {people:,} intended" not in (folder / "delivery.html").read_text(encoding="utf-8"):
+        yield f"delivery.html does not tell of {people} messages"
 
 
 def _wrong_messages(folder: Path, sandbox: Sandbox) -> Iterator[str]:

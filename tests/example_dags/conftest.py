@@ -45,7 +45,7 @@ def dags_folder():
         warnings.simplefilter("ignore")
         import airflow.api_fastapi.execution_api.app  # noqa: F401
     folder = Path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
-    for file in [*EXAMPLES.glob("example_sms_*.py"), EXAMPLES / "delivery_report.py"]:
+    for file in EXAMPLES.glob("example_sms_*.py"):
         shutil.copy(file, folder)
     initdb()
     return folder
