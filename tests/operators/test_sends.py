@@ -159,14 +159,16 @@ def test_each_count_is_an_output_of_its_own(run_dag, connections, numbers):
     def build():
         @task
         def look(key, accepted):
-            return [key, accepted]
+            return [key, list(accepted)]
 
         send = SmsSendOperator(task_id="send", sms_conn_id=conn_id, content=TEXT, recipients=numbers(3))
-        look(send.output["send_key"], send.output["accepted"])
+        mapped = SmsSendOperator.partial(task_id="mapped", sms_conn_id=conn_id, content=TEXT)
+        each = mapped.expand(recipients=[numbers(1), numbers(2)])
+        look(send.output["send_key"], each.output["accepted"])
 
     ended = run_dag(build)
     assert ended.state == "success"
-    assert ended.xcoms["look"] == [ended.xcoms["send"]["send_key"], 3]
+    assert ended.xcoms["look"] == [ended.xcoms["send"]["send_key"], [1, 2]]
 
 
 def test_the_error_says_how_the_send_stands_and_what_a_retry_does(run_dag, connections, sandbox, numbers):
