@@ -8,6 +8,7 @@ records, so it is reported as it happened and the caller keeps the books.
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Self
 
 from airflow_provider_sms import errors
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from airflow_provider_sms.vendors.base import Account, Vendor
     from airflow_provider_sms.wire import WireRequest, WireResponse
 
-_OK = 200
 #: Statuses by which a web server, not the vendor's application, says "later".
 _BUSY_STATUSES = frozenset({429, 503})
 
@@ -102,7 +102,7 @@ class Gateway:
                 raise errors.SubmitNotSent(self._says(error.reason)) from None
             misdirected = isinstance(error, RedirectRefused)
             raise errors.SubmitUnknown(self._says(error.reason), misdirected=misdirected) from None
-        if response.status != _OK or not response.complete:
+        if response.status != HTTPStatus.OK or not response.complete:
             # A 4xx is no proof that nothing was accepted, but it will not get better with the next batch.
             misdirected = 400 <= response.status < 500  # noqa: PLR2004 - HTTP's own class of statuses
             raise errors.SubmitUnknown(self._says(_trouble(response)), misdirected=misdirected)
@@ -181,7 +181,7 @@ class Gateway:
         :raises VendorBusy: the vendor said "later" and handed over nothing.
         :raises WireFormatError: this is no page of the vendor.
         """
-        if response.status != _OK:
+        if response.status != HTTPStatus.OK:
             raise errors.WireFormatError(self._says(_trouble(response)))
         if queue is Queue.REPORTS:
             return self.vendor.parse_reports(self.account, response)
@@ -189,7 +189,11 @@ class Gateway:
 
     def columns_of_reports(self, response: WireResponse) -> ReportPage | None:
         """Read a page of reports by columns; ``None`` if it takes :meth:`parse` to judge it."""
-        return self.vendor.columns_of_reports(self.account, response) if response.status == _OK else None
+        return (
+            self.vendor.columns_of_reports(self.account, response)
+            if response.status == HTTPStatus.OK
+            else None
+        )
 
     # ---------------------------------------------------------------------------------------------
 
@@ -206,7 +210,7 @@ class Gateway:
             raise errors.VendorBusy(
                 self._says(_trouble(response)), str(response.status), retry_after(response)
             )
-        if response.status != _OK or not response.complete:
+        if response.status != HTTPStatus.OK or not response.complete:
             msg = self._says(
                 f"{_trouble(response)}; nothing was sent or changed. Check the connection's host and path"
             )
@@ -227,7 +231,7 @@ class Gateway:
 
         if call.path not in self._fetched_wsdl:
             response = self._transport.exchange(fetch_request(call))
-            if response.status != _OK or not response.complete:
+            if response.status != HTTPStatus.OK or not response.complete:
                 msg = self._says(f"asked for its WSDL: {_trouble(response)}; nothing was sent or read")
                 raise errors.VendorUnreachable(msg)
             self._fetched_wsdl[call.path] = response.body
@@ -244,6 +248,6 @@ def is_web_page(response: WireResponse) -> bool:
 
 
 def _trouble(response: WireResponse) -> str:
-    if response.status != _OK:
+    if response.status != HTTPStatus.OK:
         return f"the server answered HTTP {response.status} instead of the vendor's answer"
     return f"the answer was cut off ({response.problem})"

@@ -7,16 +7,18 @@ already talks to this one. SQLite has no server: there all readers share one mac
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Float, bindparam
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.expression import ColumnElement, FunctionElement
 
 from airflow_provider_sms.store.columns import UtcDateTime
+from airflow_provider_sms.store.spelling import Spelled
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
 
 
-class ServerTime(FunctionElement[Any]):
+class ServerTime(Spelled[Any]):
     """
     The moment at which the statement runs, plus some seconds.
 
@@ -26,12 +28,19 @@ class ServerTime(FunctionElement[Any]):
     type = UtcDateTime()
     inherit_cache = True
     name = "sms_server_time"
+    spellings = {  # noqa: RUF012 - never changed
+        # Milliseconds are all that strftime has; the zeros keep the width that text order relies on.
+        "sqlite": "(strftime('%Y-%m-%d %H:%M:%f', 'now', {0} || ' seconds') || '000')",
+        # now() would be the transaction's start: too early when it waited for a lock.
+        "postgresql": "(clock_timestamp() + make_interval(secs => CAST({0} AS double precision)))",
+        "mysql": "(UTC_TIMESTAMP(6) + INTERVAL {0} SECOND)",
+    }
 
     def __init__(self, seconds: float = 0.0) -> None:
         super().__init__(bindparam(None, float(seconds), type_=Float()))
 
 
-class Elapsed(FunctionElement[float]):
+class Elapsed(Spelled[float]):
     """
     Seconds from one moment to another, with their fraction.
 
@@ -42,50 +51,12 @@ class Elapsed(FunctionElement[float]):
     type = Float()
     inherit_cache = True
     name = "sms_elapsed"
+    spellings = {  # noqa: RUF012 - never changed
+        # A day number has about 0.04 ms left after the point; rounding hides what is below.
+        "sqlite": "round((julianday({1}) - julianday({0})) * 86400.0, 3)",
+        "postgresql": "CAST(extract(epoch FROM {1} - {0}) AS double precision)",
+        "mysql": "(timestampdiff(MICROSECOND, {0}, {1}) / 1000000e0)",
+    }
 
     def __init__(self, start: ColumnElement[Any], end: ColumnElement[Any]) -> None:
         super().__init__(start, end)
-
-
-@compiles(ServerTime, "sqlite")
-def _sqlite_time(element: ServerTime, compiler: Any, **options: Any) -> str:
-    # Milliseconds are all that strftime has; the zeros keep the width that text order relies on.
-    seconds = compiler.process(element.clauses, **options)
-    return f"(strftime('%Y-%m-%d %H:%M:%f', 'now', {seconds} || ' seconds') || '000')"
-
-
-@compiles(ServerTime, "postgresql")
-def _postgresql_time(element: ServerTime, compiler: Any, **options: Any) -> str:
-    # now() would be the transaction's start: too early when it waited for a lock.
-    seconds = compiler.process(element.clauses, **options)
-    return f"(clock_timestamp() + make_interval(secs => CAST({seconds} AS double precision)))"
-
-
-@compiles(ServerTime, "mysql")
-def _mysql_time(element: ServerTime, compiler: Any, **options: Any) -> str:
-    seconds = compiler.process(element.clauses, **options)
-    return f"(UTC_TIMESTAMP(6) + INTERVAL {seconds} SECOND)"
-
-
-def _both(element: Elapsed, compiler: Any, options: dict[str, Any]) -> tuple[str, str]:
-    start, end = (compiler.process(clause, **options) for clause in element.clauses)
-    return start, end
-
-
-@compiles(Elapsed, "sqlite")
-def _sqlite_elapsed(element: Elapsed, compiler: Any, **options: Any) -> str:
-    start, end = _both(element, compiler, options)
-    # A day number has about 0.04 ms left after the point; rounding hides what is below.
-    return f"round((julianday({end}) - julianday({start})) * 86400.0, 3)"
-
-
-@compiles(Elapsed, "postgresql")
-def _postgresql_elapsed(element: Elapsed, compiler: Any, **options: Any) -> str:
-    start, end = _both(element, compiler, options)
-    return f"CAST(extract(epoch FROM {end} - {start}) AS double precision)"
-
-
-@compiles(Elapsed, "mysql")
-def _mysql_elapsed(element: Elapsed, compiler: Any, **options: Any) -> str:
-    start, end = _both(element, compiler, options)
-    return f"(timestampdiff(MICROSECOND, {start}, {end}) / 1000000e0)"

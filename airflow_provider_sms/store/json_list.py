@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import String
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.expression import ColumnElement, FunctionElement
+
+from airflow_provider_sms.store.spelling import Spelled
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
 
 
-class ListItem(FunctionElement[str]):
+class ListItem(Spelled[str]):
     """
     An item of a JSON list of texts; ``NULL`` when the list is.
 
@@ -20,29 +23,11 @@ class ListItem(FunctionElement[str]):
     type = String()
     inherit_cache = True
     name = "sms_list_item"
+    spellings = {  # noqa: RUF012 - never changed
+        "sqlite": "json_extract({0}, '$[' || {1} || ']')",
+        "postgresql": "(CAST({0} AS json) ->> {1})",
+        "mysql": "json_unquote(json_extract({0}, concat('$[', {1}, ']')))",
+    }
 
     def __init__(self, items: ColumnElement[Any], place: ColumnElement[int]) -> None:
         super().__init__(items, place)
-
-
-def _both(element: ListItem, compiler: Any, options: dict[str, Any]) -> tuple[str, str]:
-    items, place = (compiler.process(clause, **options) for clause in element.clauses)
-    return items, place
-
-
-@compiles(ListItem, "sqlite")
-def _sqlite(element: ListItem, compiler: Any, **options: Any) -> str:
-    items, place = _both(element, compiler, options)
-    return f"json_extract({items}, '$[' || {place} || ']')"
-
-
-@compiles(ListItem, "postgresql")
-def _postgresql(element: ListItem, compiler: Any, **options: Any) -> str:
-    items, place = _both(element, compiler, options)
-    return f"(CAST({items} AS json) ->> {place})"
-
-
-@compiles(ListItem, "mysql")
-def _mysql(element: ListItem, compiler: Any, **options: Any) -> str:
-    items, place = _both(element, compiler, options)
-    return f"json_unquote(json_extract({items}, concat('$[', {place}, ']')))"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
@@ -43,7 +44,6 @@ _FAILED_FAMILY = re.compile(r"[A-Z]*BLACK[A-Z]*|[A-Z]{1,3}:[0-9A-Z]{1,5}")
 #: Statuses whose word says more than they do.
 _UNEXPLAINED = frozenset({DeliveryStatus.FAILED, DeliveryStatus.UNKNOWN})
 
-_OK = 200
 # Whatever is no line is swallowed whole, so that one look finds both the lines and what is none.
 _REPORT_LINE_OR_REST = re.compile(rf"{REPORT_LINE.pattern}[ \t\r]*(?:\n|\Z)|(.+)", re.DOTALL)
 
@@ -99,7 +99,7 @@ def read_columns(response: WireResponse, zone: ZoneInfo) -> ReportPage | None:
 
     :param zone: the vendor's time zone.
     """
-    if response.status != _OK or not response.complete or not response.body.isascii():
+    if response.status != HTTPStatus.OK or not response.complete or not response.body.isascii():
         return None
     if len(response.body) > LONGEST_TEXT:
         return None

@@ -8,6 +8,7 @@ leaves nothing to judge. Every other page is the careful parser's.
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from airflow_provider_sms.records import DeliveryStatus, ReportColumns, ReportPage
@@ -16,7 +17,6 @@ from airflow_provider_sms.vendors.base import LONGEST_TEXT
 if TYPE_CHECKING:
     from airflow_provider_sms.wire import WireResponse
 
-_OK = 200
 _BLANKS = " \t\r\n"
 _COUNT = re.compile(r"[0-9]{1,6}")
 # Whatever is no record is swallowed whole, so that one look finds both the records and what is none.
@@ -33,7 +33,7 @@ _STATUSES = {
 
 def read_columns(response: WireResponse) -> ReportPage | None:
     """Read a page by columns; ``None`` if it is not of the ordinary form. The vendor gives no times."""
-    if response.status != _OK or not response.complete or not response.body.isascii():
+    if response.status != HTTPStatus.OK or not response.complete or not response.body.isascii():
         return None
     if len(response.body) > LONGEST_TEXT:
         return None
