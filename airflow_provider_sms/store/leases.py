@@ -8,6 +8,7 @@ be read again, so the least interval holds across workers, too.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -84,10 +85,13 @@ class Leases:
     def _take(self, conn_id: str, queue: str, owner: str, seconds: float) -> tuple[Lease | None, str | None]:
         free = or_(leases.c.owner.is_(None), leases.c.owner == owner, leases.c.expires_at <= ServerTime())
         taken = leases.update().where(*_of(conn_id, queue), free)
-        with self._store.begin() as connection:
+
+        def take(connection: Connection) -> tuple[Lease | None, str | None]:
             if connection.execute(taken.values(owner=owner, expires_at=ServerTime(seconds))).rowcount == 1:
                 return Lease(conn_id, queue, owner, _expiry(connection, conn_id, queue)), owner
             return None, connection.scalar(select(leases.c.owner).where(*_of(conn_id, queue)))
+
+        return self._store.transact(take)
 
     def renew(self, lease: Lease, seconds: float) -> Lease:
         """
@@ -95,13 +99,18 @@ class Leases:
 
         :raises QueueBusy: another holds it now; what is read from here on would be read twice at once.
         """
-        with self._store.begin() as connection:
-            held = leases.update().where(*_held(lease)).values(expires_at=ServerTime(seconds))
+        held = leases.update().where(*_held(lease)).values(expires_at=ServerTime(seconds))
+
+        def hold(connection: Connection) -> tuple[Lease | None, str | None]:
             if connection.execute(held).rowcount == 1:
                 expires_at = _expiry(connection, lease.conn_id, lease.queue)
-                return Lease(lease.conn_id, lease.queue, lease.owner, expires_at)
-            holder = connection.scalar(select(leases.c.owner).where(*_of(lease.conn_id, lease.queue)))
-        raise _busy(lease.conn_id, lease.queue, holder or "")
+                return Lease(lease.conn_id, lease.queue, lease.owner, expires_at), lease.owner
+            return None, connection.scalar(select(leases.c.owner).where(*_of(lease.conn_id, lease.queue)))
+
+        renewed, holder = self._store.transact(hold)
+        if renewed is None:
+            raise _busy(lease.conn_id, lease.queue, holder or "")
+        return renewed
 
     def release(self, lease: Lease, *, read: float | None = None) -> None:
         """
@@ -112,8 +121,8 @@ class Leases:
         values: dict[str, Any] = {"owner": None, "expires_at": None}
         if read is not None:
             values |= {"last_read_at": ServerTime(), "next_read_at": ServerTime(read)}
-        with self._store.begin() as connection:
-            connection.execute(leases.update().where(*_held(lease)).values(values))
+        given_back = leases.update().where(*_held(lease)).values(values)
+        self._store.transact(lambda connection: connection.execute(given_back))
 
     def mark_read(self, lease: Lease, interval: float) -> None:
         """
@@ -121,9 +130,9 @@ class Leases:
 
         :param interval: the vendor's least seconds between two reads.
         """
-        with self._store.begin() as connection:
-            read = leases.update().where(*_held(lease))
-            connection.execute(read.values(last_read_at=ServerTime(), next_read_at=ServerTime(interval)))
+        read = leases.update().where(*_held(lease))
+        values = {"last_read_at": ServerTime(), "next_read_at": ServerTime(interval)}
+        self._store.transact(lambda connection: connection.execute(read.values(values)))
 
     def wait_seconds(self, conn_id: str, queue: str, interval: float = 0.0) -> float:
         """
@@ -156,12 +165,12 @@ class Leases:
         return Lease(conn_id, queue, row.owner, row.expires_at)
 
     def _make_row(self, conn_id: str, queue: str) -> None:
-        with self._store.begin() as connection:
-            try:
-                with connection.begin_nested():
-                    connection.execute(leases.insert(), {"conn_id": conn_id, "queue": queue})
-            except exc.IntegrityError:
-                return  # Another worker made it in this very moment.
+        def make(connection: Connection) -> None:
+            with suppress(exc.IntegrityError), connection.begin_nested():
+                # Or another worker made it in this very moment.
+                connection.execute(leases.insert(), {"conn_id": conn_id, "queue": queue})
+
+        self._store.transact(make)
 
 
 def _of(conn_id: str, queue: str) -> tuple[ColumnElement[bool], ...]:

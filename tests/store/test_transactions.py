@@ -1,0 +1,100 @@
+"""Transactions that a database took back for a deadlock are done again; all others are not."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from sqlalchemy import select
+
+from airflow_provider_sms.errors import StoreUnavailable
+from airflow_provider_sms.store.leases import Leases
+from airflow_provider_sms.store.schema import leases, meta
+
+
+def test_a_deadlock_costs_nobody_their_transaction(store):
+    """Two that lock the same rows in opposite order: the one that is taken back is done again."""
+    if store.dialect == "sqlite":
+        pytest.skip("SQLite knows no deadlock: writers take turns from their first statement on")
+    for queue in ("reports", "replies"):
+        Leases(store).acquire("deadlocked", queue, "nobody", 0.0)
+    meeting, tries, done = threading.Barrier(2), [], []
+
+    def crossing(first: str, second: str):
+        met = []
+
+        def work(connection):
+            tries.append(first)
+            _own(connection, first, first)
+            if not met:
+                met.append(True)
+                meeting.wait(20)
+            _own(connection, second, first)
+
+        store.transact(work)
+        done.append(first)
+
+    ways = [("reports", "replies"), ("replies", "reports")]
+    threads = [threading.Thread(target=crossing, args=way) for way in ways]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(done) == ["replies", "reports"]
+    assert len(tries) >= 3
+    with store.reading() as connection:
+        owners = connection.scalars(select(leases.c.owner).where(leases.c.conn_id == "deadlocked")).all()
+    assert len(set(owners)) == 1
+
+
+def _own(connection, queue, owner):
+    row = leases.update().where(leases.c.conn_id == "deadlocked", leases.c.queue == queue)
+    connection.execute(row.values(owner=owner))
+
+
+def _deadlock():
+    failure = StoreUnavailable("deadlock")
+    failure.deadlocked = True
+    return failure
+
+
+def test_deadlocks_without_end_are_an_error(store):
+    """After some tries; nothing of any of them is there."""
+    tries = []
+
+    def work(connection):
+        tries.append(True)
+        connection.execute(meta.insert(), {"name": "deadlocked", "value": ""})
+        raise _deadlock()
+
+    with pytest.raises(StoreUnavailable, match="deadlock"):
+        store.transact(work)
+    assert 3 <= len(tries) <= 10
+    with store.reading() as connection:
+        assert connection.scalar(select(meta.c.value).where(meta.c.name == "deadlocked")) is None
+
+
+@pytest.mark.parametrize("failure", [StoreUnavailable("gone"), ValueError("a mistake")], ids=repr)
+def test_any_other_failure_is_not_tried_again(store, failure):
+    """Of a lost connection nobody knows whether it committed."""
+    tries = []
+
+    def work(connection):
+        tries.append(connection)
+        raise failure
+
+    with pytest.raises(type(failure), match=str(failure)):
+        store.transact(work)
+    assert len(tries) == 1
+
+
+def test_what_the_work_gives_is_given_back_once_it_is_committed(store):
+    """So that a caller may act on it."""
+
+    def work(connection):
+        connection.execute(meta.insert(), {"name": "committed", "value": "1"})
+        return 7
+
+    assert store.transact(work) == 7
+    with store.reading() as connection:
+        assert connection.scalar(select(meta.c.value).where(meta.c.name == "committed")) == "1"
