@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 
 
 class GatewayProcess:
-    """Four vendors behind one port of this machine; use it as a context manager."""
+    """
+    Four vendors behind one port of this machine; use it as a context manager.
 
-    def __init__(self) -> None:
+    :param settings: of the sandbox, over those that suit a benchmark.
+    """
+
+    def __init__(self, **settings: Any) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, settings), daemon=True)
 
     def __enter__(self) -> Self:
         """Start it and wait until it serves."""
@@ -72,10 +76,11 @@ class GatewayProcess:
         return self._pipe.recv()
 
 
-def _serve(pipe: Connection) -> None:
+def _serve(pipe: Connection, settings: dict[str, Any]) -> None:
     logging.disable()
     # Accounts that never run dry; smsadmin reads at any pace.
-    with Sandbox(balance=10**9, smsadmin_balance=10**9, smsadmin_poll_interval=0) as sandbox:
+    suitable: dict[str, Any] = {"balance": 10**9, "smsadmin_balance": 10**9, "smsadmin_poll_interval": 0}
+    with Sandbox(**{**suitable, **settings}) as sandbox:
         pipe.send(sandbox.url)
         while (asked := pipe.recv()) is not None:
             action, given, named = asked
