@@ -9,7 +9,6 @@ other half is what must not get in. As the vendor, a client never tries an event
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import multiprocessing
@@ -27,8 +26,12 @@ from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
+from figures import Figure, Progress, Proof, at_least, none, record
 from pushers import LOGIN, TEXT, TOKEN, Client, Tally
 
+#: Each is told once or several times, and has a bad request beside it: 10,000 requests.
+_EVENTS = 4_000
+_KILLS = 500
 _CLIENTS = 8
 _PRELOADED = ("plugin.server", "plugin.app", "hooks.sms", "store.engine", "vendors.smsadmin")
 
@@ -85,7 +88,9 @@ class Receiver:
         self._process.join(30)
 
 
-def run(requests: int, kills: int, seed: int, home: Path) -> tuple[Tally, Receiver, float]:
+def run(
+    requests: int, kills: int, seed: int, home: Path, progress: Progress
+) -> tuple[Tally, Receiver, float]:
     """
     Push so many events, among so many kills.
 
@@ -113,6 +118,7 @@ def run(requests: int, kills: int, seed: int, home: Path) -> tuple[Tally, Receiv
                 receiver.start()
             for each in work:
                 each.result()
+            progress(done, requests, f"{receiver.kills} kills")
     seconds = time.monotonic() - started
     receiver.stop()
     return tally, receiver, seconds
@@ -178,32 +184,22 @@ def mend() -> None:
     door.receiver.mend()
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run it and print a row: name, figures, targets. The exit status says whether all are met."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--requests", type=int, default=4_000, help="events (4,000: 10,000 requests)")
-    parser.add_argument("--kills", type=int, default=500, help="SIGKILLs (500)")
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="sms-torture-", ignore_cleanup_errors=True) as folder:
-        home = Path(folder)
-        prepare(home)
-        tally, receiver, seconds = run(options.requests, options.kills, options.seed, home)
-        mend()
-        found = figures(tally, home / "sms" / "sms.db", home / "receiver.log")
-        if any(found.values()):
-            sys.stderr.write((home / "receiver.log").read_text(errors="replace")[-5000:])
-    asked = sum(tally.answers.values())
-    print(
-        f"R11 push | {asked:,} requests of {len(tally.sent):,} events, "
-        f"{len(tally.acknowledged):,} acknowledged, "
-        f"{receiver.kills} kills, {seconds:.0f} s: "
-        + ", ".join(f"{name} {figure}" for name, figure in found.items())
-        + " | all 0"
-    )
-    print("    " + ", ".join(f"{answer}: {count:,}" for answer, count in sorted(tally.answers.items())))
-    return 1 if any(found.values()) else 0
+def prove(size: float, progress: Progress) -> list[Figure]:
+    """Push so many events among so many kills, and count."""
+    events, kills = max(60, round(_EVENTS * size)), max(3, round(_KILLS * size))
+    home = Path(tempfile.mkdtemp())
+    prepare(home)
+    tally, receiver, _ = run(events, kills, progress.seed, home, progress)
+    mend()
+    found = figures(tally, home / "sms" / "sms.db", home / "receiver.log")
+    if any(found.values()):
+        progress.tell((home / "receiver.log").read_text(errors="replace")[-5000:])
+    return [
+        record("requests", tally.answers.total()),
+        record("events acknowledged", len(tally.acknowledged)),
+        at_least("SIGKILLs", receiver.kills, kills),
+        *(none(name, number) for name, number in found.items()),
+    ]
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+PROOF = Proof("R11", "Pushes at a receiver that is killed, with bad requests in between", prove)
