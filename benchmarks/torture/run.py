@@ -89,6 +89,8 @@ def _prove(number: str, size: float, seed: int, jobs: int, pipe: Connection) -> 
     except CannotRun as lack:
         result.skipped = str(lack)
     except ModuleNotFoundError as lack:
+        if lack.name in MODULES.values():
+            raise
         result.skipped = f"there is no module {lack.name}"
     except Exception as error:  # noqa: BLE001 - it is told, and the other proofs go on
         traceback.print_exc()
