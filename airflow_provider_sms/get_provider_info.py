@@ -36,7 +36,7 @@ def get_provider_info() -> dict[str, Any]:
         "description": "Chinese SMS vendors: nothing lost in silence, nothing sent twice.",
         "versions": [__version__],
         "integrations": [{"integration-name": _INTEGRATION, "external-doc-url": "", "tags": ["service"]}],
-        "operators": modules("operators", "delivery", "report", "settle"),
+        "operators": modules("operators", "delivery", "export", "report", "settle"),
         "sensors": modules("sensors"),
         "triggers": modules("triggers"),
         "hooks": modules("hooks"),

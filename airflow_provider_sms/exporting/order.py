@@ -1,0 +1,139 @@
+"""What is to be exported, where to, and in which form; all of it checked before anything is read."""
+
+from __future__ import annotations
+
+import math
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from airflow_provider_sms.errors import PreflightError
+from airflow_provider_sms.exporting.tables import TABLES
+from airflow_provider_sms.store.frames.outcomes import BY
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_provider_sms.store.engine import Store
+    from airflow_provider_sms.store.frames.outcomes import By
+
+FORMATS = ("parquet", "csv")
+NUMBERS = ("masked", "hash", "plain")
+_MOST_HOURS = 10 * 366 * 24
+
+
+class Order(NamedTuple):
+    """
+    One export.
+
+    :param table: one of :data:`~airflow_provider_sms.exporting.tables.TABLES`.
+    :param number: how numbers are shown: ``masked``, ``hash`` or ``plain``.
+    :param texts: whether texts of messages and replies go along.
+    :param by: what figures are told by, besides the day.
+    :param zone: whose days.
+    :param silent_after_hours: after how long a message without a report counts as silent.
+    """
+
+    table: str
+    number: str
+    texts: bool
+    by: tuple[By, ...]
+    zone: ZoneInfo
+    silent_after_hours: float
+
+
+def checked_order(
+    *,
+    table: str,
+    number: str,
+    texts: Any,
+    by: Sequence[str] | str,
+    timezone: Any,
+    silent_after_hours: Any,
+    problems: list[str],
+) -> Order:
+    """
+    Read what users and templates give.
+
+    :param problems: gets what is wrong with it; the order is of no use then.
+    """
+    if table not in TABLES:
+        problems.append(f"table is {table!r}: use one of {', '.join(TABLES)}")
+    if number not in NUMBERS:
+        problems.append(f"number is {number!r}: use one of {', '.join(NUMBERS)}")
+    keys = tuple(part.strip() for part in by.split(",") if part.strip()) if isinstance(by, str) else tuple(by)
+    known = [name for name in BY if name != "day"]
+    wrong = [str(name) for name in keys if name not in known]
+    if wrong or len(set(keys)) < len(keys):
+        problems.append(
+            f"by is {', '.join(map(str, keys))}: use any of {', '.join(known)}, each once; "
+            "the day is always there"
+        )
+    return Order(
+        table=table,
+        number=number,
+        texts=_switch("texts", texts, problems),
+        by=tuple(name for name in known if name in keys),  # type: ignore[misc]
+        zone=_zone(timezone, problems),
+        silent_after_hours=_hours(silent_after_hours, problems),
+    )
+
+
+def checked_format(name: str, problems: list[str]) -> None:
+    """Check the name of a file format, and that its library is there."""
+    if name not in FORMATS:
+        problems.append(f"format is {name!r}: use one of {', '.join(FORMATS)}")
+    elif name == "parquet" and find_spec("pyarrow") is None:
+        problems.append(
+            "Parquet needs pyarrow: pip install 'airflow-provider-sms[parquet]', or use format='csv'"
+        )
+
+
+def check_hashes(order: Order, store: Store, task_id: str) -> None:
+    """
+    Check that numbers can be hashed, if they are to be.
+
+    :raises PreflightError: the secret is not set.
+    """
+    if order.number == "hash" and not store.number_hash_key:
+        problem = "number is 'hash', and [sms] number_hash_key is not set: set it, or use number='masked'"
+        raise PreflightError([problem], f"task {task_id!r}")
+
+
+def refuse(problems: list[str], task_id: str) -> None:
+    """
+    Stop if anything is wrong.
+
+    :raises PreflightError: listing everything.
+    """
+    if problems:
+        raise PreflightError(problems, f"task {task_id!r}")
+
+
+def _switch(name: str, value: Any, problems: list[str]) -> bool:
+    # A template renders to text, and every text but the empty one would count as true.
+    said = str(value).strip().lower()
+    if said in {"true", "1", "yes"}:
+        return True
+    if said not in {"false", "0", "no", "none", ""}:
+        problems.append(f"{name} is {value!r}: use True or False")
+    return False
+
+
+def _zone(name: Any, problems: list[str]) -> ZoneInfo:
+    try:
+        return ZoneInfo(str(name))
+    except (KeyError, ValueError, OSError):
+        problems.append(f"timezone is {name!r}: give a name like Asia/Shanghai")
+    return ZoneInfo("UTC")
+
+
+def _hours(value: Any, problems: list[str]) -> float:
+    try:
+        hours = float(value)
+    except (TypeError, ValueError):
+        hours = math.nan
+    if 0 <= hours <= _MOST_HOURS:
+        return hours
+    problems.append(f"silent_after_hours is {value!r}: give a number of hours, 0 to {_MOST_HOURS:,}")
+    return 0.0
