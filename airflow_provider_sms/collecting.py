@@ -163,6 +163,7 @@ class Collector:
             with suppress(errors.StoreUnavailable):
                 self._filing.land_gathered()
                 self._filing.settle_unknown_sends()
+            self._filing.close()
             self._release(lease)
         collected = self.so_far._replace(queue_empty=empty)
         self._conclude(collected, time.monotonic() - started)

@@ -2,14 +2,16 @@
 What becomes of a page whose bytes are stored: rows, a refusal, quarantine.
 
 Whole ordinary pages of reports wait for each other and land together, since small pages come by the hundred
-a second; their bytes are committed, so the next run would land them. Every other page lands by itself, after
-those that came before it.
+a second; their bytes are committed, so the next run would land them. Where many come, they land in a thread
+while the next ones are read. Every other page lands by itself, after those that came before it.
 """
 
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_sms import errors
@@ -22,6 +24,7 @@ from airflow_provider_sms.store.ledger import Ledger
 
 if TYPE_CHECKING:
     import logging
+    from concurrent.futures import Future
 
     from airflow_provider_sms.gateway import Gateway
     from airflow_provider_sms.records import Page, Reply, Report, ReportPage
@@ -37,7 +40,6 @@ _MOST_BYTES = 4 << 20
 _MOST_SECONDS = 1.0
 #: Each settling of sends asks for all unknown ones of the account: so many seconds apart, and at the end.
 _SETTLE_SECONDS = 1.0
-_OK = 200
 
 
 @dataclass(slots=True)
@@ -87,6 +89,8 @@ class Filing:
         self._gathered: list[Gathered] = []
         self._rows = self._bytes = 0
         self._gathered_at = 0.0
+        self._thread: ThreadPoolExecutor | None = None
+        self._under_way: tuple[list[Gathered], Future[list[Landed]]] | None = None
         self._settled = True
         self._settled_at = -_SETTLE_SECONDS
 
@@ -141,15 +145,15 @@ class Filing:
 
     def land_gathered(self) -> None:
         """Land the pages that wait for it; whatever comes, they are not tried again by this run."""
-        gathered, self._gathered = self._gathered, []
-        self._rows = self._bytes = 0
-        if gathered:
-            landed = land_gathered(self._store, self._conn_id, self._vendor, gathered)
-            self._count(sum(each.records for each in landed))
-            for each, one in zip(gathered, landed, strict=True):
-                if one.problem:
-                    self._tally.quarantined += 1
-                    self._log.error(self._partly(each.page_id, one))
+        self._finish_landing()
+        if self._gathered:
+            gathered = self._take_gathered()
+            self._count_gathered(gathered, land_gathered(self._store, self._conn_id, self._vendor, gathered))
+
+    def close(self) -> None:
+        """Let the thread go in which pages landed, if there was one."""
+        if self._thread is not None:
+            self._thread.shutdown()
 
     def settle_unknown_sends(self) -> None:
         """Settle sends of unknown outcome by the reports that landed since it was done last."""
@@ -180,7 +184,33 @@ class Filing:
         self._unreadable_in_a_row = 0
         waited = time.monotonic() - self._gathered_at
         if self._rows >= _MOST_ROWS or self._bytes >= _MOST_BYTES or waited >= _MOST_SECONDS:
-            self.land_gathered()
+            self._start_landing()
+
+    def _start_landing(self) -> None:
+        # In a thread: while the database writes rows, the vendor can write the next page.
+        self._finish_landing()
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "sms-land")
+        gathered = self._take_gathered()
+        landing = self._thread.submit(land_gathered, self._store, self._conn_id, self._vendor, gathered)
+        self._under_way = gathered, landing
+
+    def _finish_landing(self) -> None:
+        if self._under_way is not None:
+            (gathered, landing), self._under_way = self._under_way, None
+            self._count_gathered(gathered, landing.result())
+
+    def _take_gathered(self) -> list[Gathered]:
+        gathered, self._gathered = self._gathered, []
+        self._rows = self._bytes = 0
+        return gathered
+
+    def _count_gathered(self, gathered: list[Gathered], landed: list[Landed]) -> None:
+        self._count(sum(one.records for one in landed))
+        for each, one in zip(gathered, landed, strict=True):
+            if one.problem:
+                self._tally.quarantined += 1
+                self._log.error(self._partly(each.page_id, one))
 
     def _count(self, records: int) -> None:
         self._tally.records += records
@@ -259,4 +289,4 @@ def _kept(page_id: str) -> str:
 
 
 def _looks_like_the_vendor(response: WireResponse) -> bool:
-    return response.status == _OK and bool(response.body.strip()) and not is_web_page(response)
+    return response.status == HTTPStatus.OK and bool(response.body.strip()) and not is_web_page(response)
