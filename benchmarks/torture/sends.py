@@ -31,6 +31,7 @@ _KILLS = 300
 _TRIES = 4
 _FAULTY = 0.3
 _LANES_EACH = 2
+_SLOWLY = 0.05
 
 
 @dataclass
@@ -153,14 +154,20 @@ def _in_turn(
 
 
 def _killed(lane: SendingLane, campaign: Campaign, chance: random.Random) -> Generator[None, None, End]:
-    """Kill a try at a random moment, half of them once the vendor was called."""
+    """Kill a try at a random moment, most of them while the vendor takes its time to answer."""
+    from airflow_provider_sms.sandbox import Fault
+
     calls = "calls.count", lane.vendor, "send"
     before = lane.sandbox(*calls)
+    under_way = chance.random() < 0.6  # noqa: PLR2004 - a good half
+    if under_way:
+        slow = Fault("slow", vendor=lane.vendor, operation="send", seconds=_SLOWLY)
+        lane.sandbox("faults.add", slow)
     child = Child(lane.sender(campaign, connections=2), lane.log)
-    if chance.random() < 0.6:  # noqa: PLR2004 - a good half
+    if under_way:
         while child.ended() is None and lane.sandbox(*calls) == before:
             yield
-        yield from pause(chance.uniform(0, 0.02))
+        yield from pause(chance.uniform(0, 1.5 * _SLOWLY))
     else:
         yield from pause(chance.uniform(0, 0.1))
     return child.kill()
