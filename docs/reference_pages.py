@@ -16,13 +16,18 @@ from vendor_pages import write
 
 from airflow_provider_sms import errors
 from airflow_provider_sms.store import schema, views
+from airflow_provider_sms.store.frames import answers, daily, figures, messages, records, spending
+from airflow_provider_sms.store.frames.fields import Kind
+from airflow_provider_sms.store.frames.outcomes import BY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sphinx.application import Sphinx
     from sqlalchemy import Select, Table
     from sqlalchemy.types import TypeEngine
+
+    from airflow_provider_sms.store.frames.fields import Field
 
 #: Tables for users, in reading order; the others are the store's own books.
 PUBLIC = (
@@ -136,6 +141,54 @@ MEANINGS: Mapping[str, str] = {
 }
 
 
+#: Frames by the name of the export and of the function.
+FRAMES: Mapping[str, tuple[str, Sequence[Field]]] = {
+    "`messages`: `message_frame`": (
+        "One row per message, by its submit (its plan, if it was never submitted).",
+        (
+            *messages.FIELDS,
+            messages.CONTENT._replace(meaning=f"{messages.CONTENT.meaning}; in exports, if asked"),
+        ),
+    ),
+    "`reports`: `reports_frame`": (
+        "One row per delivery report, doubles and all, by its landing.",
+        records.REPORTS,
+    ),
+    "`replies`: `replies_frame`": (
+        "One row per reply; the frame goes by the time of the reply, the export by that of its landing.",
+        records.REPLIES,
+    ),
+    "`answers`: `answers_frame`": (
+        "One row per reply, with the message that it answers, by the time of the reply.",
+        answers.FIELDS,
+    ),
+    "`balances`: `balances_frame`": ("One row per balance that a vendor told.", records.BALANCES),
+    "`delivery`: `delivery_frame`": (
+        "One row per group of messages: rates and latencies. Before `intended` stands what is in `by`.",
+        figures.delivery_fields(BY),
+    ),
+    "`funnel`: `funnel_frame`": (
+        "One row per group of messages: how far they came.",
+        figures.funnel_fields(BY),
+    ),
+    "`daily`: `daily_frame`": ("The table `sms_delivery_daily`.", daily.FIELDS),
+    "`spending`: `spending_frame`": (
+        "One row per day and connection: what was sent against what the balance lost.",
+        spending.FIELDS,
+    ),
+}
+#: What pandas and Parquet keep a column as.
+TYPES: Mapping[Kind, tuple[str, str]] = {
+    Kind.TEXT: ("str", "string"),
+    Kind.LABEL: ("category", "dictionary of string"),
+    Kind.WHOLE: ("int64", "int64"),
+    Kind.MAYBE_WHOLE: ("Int64", "int64"),
+    Kind.NUMBER: ("float64", "double"),
+    Kind.TIME: ("datetime64[us, UTC]", "timestamp[us, UTC]"),
+    Kind.DAY: ("datetime64[us]", "the folder"),
+}
+
+
 class UndocumentedError(Exception):
     """A column has no meaning here, or a meaning has no column."""
 
@@ -201,6 +254,19 @@ def _meaning(owner: str, column: str, used: set[str]) -> str:
     raise UndocumentedError(f"{owner}.{column} has no meaning in {Path(__file__).name}")
 
 
+def frame_tables() -> str:
+    """Make the reference of all frames: their columns, how pandas and Parquet keep them, what they say."""
+    parts = []
+    for name, (title, fields) in FRAMES.items():
+        rows = (
+            [code(field.name), *map(code, TYPES[field.kind]), field.meaning]
+            for field in fields
+            if field.meaning
+        )
+        parts += [f"### {name}\n", f"{title}\n", table(["column", "pandas", "Parquet", "meaning"], rows)]
+    return "\n".join(parts)
+
+
 def error_table() -> str:
     """Make the table of errors: what they mean, and what Airflow does with them."""
     rows = [
@@ -230,6 +296,7 @@ def generate(app: Sphinx) -> None:
     folder = Path(app.srcdir) / "_generated"
     folder.mkdir(exist_ok=True)
     write(folder / "tables.md", tables())
+    write(folder / "frames.md", frame_tables())
     write(folder / "errors.md", error_table())
 
 

@@ -54,9 +54,10 @@ def test_readme_shows_the_features_that_the_vendors_declare():
 def test_every_column_and_option_is_explained():
     """The generator raises when a column has no meaning, or a meaning no column."""
     from command_pages import options
-    from reference_pages import error_table, tables
+    from reference_pages import error_table, frame_tables, tables
 
     assert "sms_message_status" in tables()
+    assert "latency_p95_seconds" in frame_tables()
     assert "StoreUnavailable" in error_table()
     assert "store_conn_id" in options()
 
