@@ -26,12 +26,14 @@ class Opened(NamedTuple):
 
     :param owner: the name under which this process holds the queue's lease.
     :param legacy_metrics: whether metrics go out under names with their tags in them as well.
+    :param pushed: whether the vendor may push, so that something may land at any time.
     """
 
     gateway: Gateway
     store: Store
     owner: str
     legacy_metrics: bool
+    pushed: bool
 
 
 class Access:
@@ -104,7 +106,8 @@ class Access:
 
         opened = open_connection(store, self._store_conn_id)
         gateway = Gateway(*check_connection(account, self._sms_conn_id))
-        return Opened(gateway, opened, f"triggerer {owner_name()}", metrics.legacy_names_on())
+        pushed = bool(gateway.account.options.get("push_token"))
+        return Opened(gateway, opened, f"triggerer {owner_name()}", metrics.legacy_names_on(), pushed)
 
 
 async def _connection(conn_id: str) -> Any:

@@ -40,6 +40,10 @@ _BUSY_SECONDS = 5.0
 _LONGEST_HOLD = 300.0
 #: So often the store is asked what has been waited for the longest.
 _AGES_SECONDS = 300.0
+#: What another worker has read has landed so many seconds later, or it died.
+_LANDING_SECONDS = 30.0
+#: So often the tables are looked at in any case: a person may have settled a send, or replayed a page.
+_LOOK_SECONDS = 60.0
 
 
 class Outcome(NamedTuple):
@@ -123,8 +127,8 @@ class PolledQueue:
         self._queue = queue
         self._under_way: asyncio.Task[Outcome] | None = None
         self._more = False
-        self._silent = False
-        self._read_at = -math.inf
+        self._silent = self._pushed = False
+        self._read_at = self._left_at = self._stirred_at = -math.inf
         self._ages_at = 0.0
         self._failures = 0
         self._held_until = 0.0
@@ -151,6 +155,14 @@ class PolledQueue:
         poll = self._under_way
         await asyncio.wait({poll}, timeout=interval)
         return poll.result() if poll.done() and not poll.cancelled() else Outcome(0.0, since=time.monotonic())
+
+    def stirred_since(self, moment: float) -> bool:
+        """
+        Tell whether anything may have landed since a moment, so that the tables are worth a look.
+
+        :param moment: by ``time.monotonic``.
+        """
+        return self._pushed or self._stirred_at >= moment or time.monotonic() - moment >= _LOOK_SECONDS
 
     async def ask(self, question: Callable[[Any], ResultT]) -> ResultT:
         """
@@ -182,16 +194,17 @@ class PolledQueue:
 
         asked = time.monotonic()
         opened: Opened = await self._access.open()
+        self._pushed = opened.pushed
         # The queue held more than one visit took: go on at the vendor's own pace.
         least = 0.0 if self._more else interval * (1 - _SOONER)
         try:
             visited = await self._polls.work(lambda: self._visit(opened, least, log), silent=self._silent)
         except QueueBusy as busy:
+            self._stir(time.monotonic() + _LANDING_SECONDS)
             wait = min(interval if least else _BUSY_SECONDS, _BUSY_SECONDS)
             return Outcome(wait, holder=busy.owner, since=time.monotonic())
         if visited.collected is None:
-            self._read_at = time.monotonic() - (visited.due.age or 0.0)
-            return Outcome(visited.due.wait, since=time.monotonic())
+            return Outcome(visited.wait, since=time.monotonic())
         self._failures, self._error, self._silent = 0, None, False
         collected = visited.collected
         self._more = collected.pages > 0 and not collected.queue_empty
@@ -202,11 +215,26 @@ class PolledQueue:
 
         began = time.monotonic()
         ages = began >= self._ages_at
-        visited = visit(opened, self._sms_conn_id, self._queue, interval, log, ages=ages)
-        if visited.collected is not None:
-            self._read_at = began
-            self._ages_at = began + _AGES_SECONDS if ages else self._ages_at
+        try:
+            visited = visit(opened, self._sms_conn_id, self._queue, interval, log, ages=ages)
+        except BaseException:
+            self._stir(time.monotonic())
+            raise
+        left = time.monotonic()
+        if visited.read_at > self._left_at:
+            # Somebody else has read since we were here; what they read may land yet.
+            self._stir(visited.read_at + _LANDING_SECONDS)
+        if visited.collected is None:
+            self._read_at = visited.read_at
+            return visited
+        self._read_at, self._left_at = began, left
+        if visited.collected.records:
+            self._stir(left)
+        self._ages_at = began + _AGES_SECONDS if ages else self._ages_at
         return visited
+
+    def _stir(self, moment: float) -> None:
+        self._stirred_at = max(self._stirred_at, moment)
 
     def _hold(self, trouble: Exception, interval: float, log: Any) -> Outcome:
         from airflow_provider_sms.errors import SmsError, StoreUnavailable, VendorBusy, VendorUnreachable

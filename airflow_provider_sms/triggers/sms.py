@@ -8,6 +8,8 @@ are the truth. Events and parameters bear ids and counts, no numbers and no text
 
 from __future__ import annotations
 
+import math
+import time
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.triggers import BaseEventTrigger
@@ -81,12 +83,17 @@ class SmsQueueTrigger(BaseTrigger):
         )  # fmt: skip
         told = Told(self.log)
         condition: Condition | None = None
+        looked_at = -math.inf
         while True:
             outcome = await polled.poll(self.poll_interval, self.log)
             if outcome.error is not None:
                 yield TriggerEvent(error_event(outcome.error))
                 return
             told.holder(outcome)
+            if not polled.stirred_since(looked_at):
+                await pause(outcome, self.poll_interval)
+                continue
+            before, looked_at = looked_at, time.monotonic()
             try:
                 condition = condition or await self._condition(polled)
                 found = None if condition is None else await self._look(polled, condition)
@@ -95,6 +102,7 @@ class SmsQueueTrigger(BaseTrigger):
                     yield TriggerEvent(error_event(error))
                     return
                 self.log.warning("%s; looking again in %.0f s", error, self.poll_interval)
+                looked_at = before
             else:
                 if found is None:
                     yield TriggerEvent({"status": "gone"})
@@ -196,11 +204,16 @@ class SmsQueueEventTrigger(BaseEventTrigger):
             "watching the %s of connection %r as %r, polling every %g s",
             self.queue, self.sms_conn_id, name, self.poll_interval,
         )  # fmt: skip
+        looked_at = -math.inf
         async for _ in shared_stream:
+            if not polled.stirred_since(looked_at):
+                continue
+            before, looked_at = looked_at, time.monotonic()
             try:
                 landed = await polled.ask(watch.look)
             except Exception as error:  # noqa: BLE001 - a watcher's trigger that raises starts anew each second
                 self.log.warning("%s; looking again in %.0f s", message(error), self.poll_interval)
+                looked_at = before
                 continue
             if landed.pages:
                 counts = landed._asdict()

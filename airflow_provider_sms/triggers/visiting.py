@@ -7,11 +7,13 @@ and back costs as much as a question to the store.
 
 from __future__ import annotations
 
+import math
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_sms import metrics
 from airflow_provider_sms.collecting import Collector, queue_named
-from airflow_provider_sms.store.leases import Due, Leases
+from airflow_provider_sms.store.leases import Leases
 
 if TYPE_CHECKING:
     from airflow_provider_sms.collecting import Collected
@@ -24,11 +26,14 @@ class Visit(NamedTuple):
     """
     What came of a visit.
 
-    :param due: when the queue was read last, and in how many seconds it may be read again.
+    :param wait: seconds until the queue may be read.
+    :param read_at: when it was read last, before this visit and by whomever, by ``time.monotonic``; never is
+        minus infinity.
     :param collected: what was collected; ``None`` if the queue was not due.
     """
 
-    due: Due
+    wait: float
+    read_at: float
     collected: Collected | None = None
 
 
@@ -46,8 +51,9 @@ def visit(
     :raises SmsError: as :meth:`~airflow_provider_sms.collecting.Collector.run` does.
     """
     due = Leases(opened.store).due(conn_id, queue, interval)
+    read_at = -math.inf if due.age is None else time.monotonic() - due.age
     if due.wait > 0:
-        return Visit(due)
+        return Visit(due.wait, read_at)
     tags = metrics.Tags(opened.gateway.vendor.name, conn_id, queue, core=True, legacy=opened.legacy_metrics)
     metrics.queue_age(tags, due.age)
     collector = Collector(
@@ -62,7 +68,7 @@ def visit(
         opened.gateway.close()
     if collected.records:
         log.info("%d records of the %s of connection %r landed", collected.records, queue, conn_id)
-    return Visit(due, collected)
+    return Visit(0.0, read_at, collected)
 
 
 class _Quiet:

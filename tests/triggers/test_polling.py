@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from airflow_provider_sms import conditions
+from airflow_provider_sms.collecting import Collector, queue_named
 from airflow_provider_sms.conditions import WantedReplies
 from airflow_provider_sms.sandbox import Sandbox
 from airflow_provider_sms.sandbox.faults import Fault
@@ -48,6 +50,60 @@ def test_two_hundred_sensors_share_five_accounts_polls(sandbox, connections, reg
     assert 0.6 * most <= calls <= most
     assert len(told) == 40
     assert all(event["status"] == "met" for (event,) in told)
+
+
+def test_tables_are_asked_when_something_may_have_landed(
+    sandbox, connections, register, events_of, monkeypatch
+):
+    """Once at first, and after what a poll brought; not after each poll of an empty queue."""
+    connections("wavecom")
+    asked, look = [], conditions.look
+
+    def counted(store, conn_id, condition):
+        asked.append(conn_id)
+        return look(store, conn_id, condition)
+
+    monkeypatch.setattr(conditions, "look", counted)
+    wait_id = register("sms_wavecom", WantedReplies(None, None, datetime(2020, 1, 1, tzinfo=UTC), 3))
+    trigger = SmsQueueTrigger(wait_id=wait_id, sms_conn_id="sms_wavecom", queue="replies", poll_interval=0.2)
+
+    async def wait():
+        running = asyncio.create_task(events_of(trigger))
+        await asyncio.sleep(2)
+        quiet = sandbox.calls.count("wavecom", "replies"), len(asked)
+        sandbox.queue_replies("wavecom", 3)
+        return quiet, await running
+
+    (polls, looks), (event,) = asyncio.run(wait())
+    assert event["status"] == "met"
+    assert polls >= 3
+    assert looks == 1
+    assert len(asked) <= 3
+
+
+def test_what_others_read_is_looked_for(sandbox, connections, gateway_of, store):
+    """A worker collects in between: the next poll brings nothing, and the tables are asked all the same."""
+    connections("wavecom")
+
+    async def poll():
+        queue = Polls.here().queue("sms_wavecom", "replies", "sms_store")
+        await queue.poll(5, LOG)
+        left = time.monotonic()
+        stirred_before = queue.stirred_since(left)
+        sandbox.queue_replies("wavecom", 1)
+        await asyncio.to_thread(collect_as_worker, gateway_of("wavecom"), store)
+        queue._read_at = -1e9  # as if its time had come
+        outcome = await queue.poll(5, LOG)
+        return stirred_before, outcome, queue.stirred_since(left)
+
+    stirred_before, outcome, stirred = asyncio.run(poll())
+    assert not stirred_before
+    assert outcome.collected is None
+    assert stirred
+
+
+def collect_as_worker(gateway, store):
+    Collector(gateway, store, queue_named("replies"), owner="a worker", log=LOG).run()
 
 
 def test_accounts_that_hang_delay_no_others(connections):
