@@ -25,7 +25,7 @@ SOURCES := $(filter-out %.pyc %__pycache__,$(call below,airflow_provider_sms)) R
 .PHONY: help demo test docs lint bench torture clean
 
 help:
-	@echo "make demo    a campaign against the built-in sandbox, its tables and chart in demo-output/"
+	@echo "make demo    a campaign against the built-in sandbox, its tables and report in demo-output/"
 	@echo "make test    lint, types, import contracts, docs and tests of the installed package"
 	@echo "make lint    ruff, mypy and the import contracts alone"
 	@echo "make docs    the documentation, in docs/_build/html"

@@ -174,6 +174,11 @@ def _night(pipe: Connection, connection: dict[str, Any], url: str, home: str, co
         os.dup2(log.fileno(), 1)
         try:
             steps = _steps(home, count)
+        except BaseException:
+            sys.stderr.write(
+                "".join(Path(home, "log").read_text(encoding="utf-8").splitlines(keepends=True)[-60:])
+            )
+            raise
         finally:
             os.dup2(kept, 1)
     pipe.send(steps)

@@ -44,6 +44,9 @@ PUBLIC = {
     "operators.sms.SmsBalanceCheckOperator": "sms_conn_id threshold on_low notifiers store_conn_id",
     "operators.sms.SmsCollectOperator": "sms_conn_id queue max_pages max_seconds store_conn_id",
     "operators.delivery.SmsDeliveryDailyOperator": "start end timezone silent_after_hours store_conn_id",
+    "operators.report.SmsDeliveryReportOperator": (
+        "path day days sms_conn_ids language timezone silent_after_hours store_conn_id"
+    ),
     "operators.settle.SmsSettleOperator": "send_key on_unknown store_conn_id",
     "sensors.sms.SmsReportSensor": "sms_conn_id send_key min_share min_records store_conn_id deferrable",
     "sensors.sms.SmsReplySensor": (
@@ -215,6 +218,7 @@ def test_installed_package_has_its_data_files():
     wsdl = {path.relative_to(ROOT).as_posix() for path in (ROOT / "airflow_provider_sms").rglob("*.wsdl")}
     assert wsdl
     assert wsdl <= set(files)
+    assert {f"airflow_provider_sms/reporting/page.{name}" for name in ("css", "html.j2")} <= set(files)
     assert {name.partition("/")[0] for name in files if name.endswith(".py")} == {"airflow_provider_sms"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_sms.redact import mask_numbers
@@ -147,7 +148,7 @@ class _Maker:
         table = [(day.day.isoformat(), *_counted(day.counts)) for day in reversed(days)]
         exhibit = self._exhibit(
             "days",
-            pictures.over_time(columns) if any(day.counts.intended for day in days) else None,
+            pictures.over_time(columns, to_last=True) if any(day.counts.intended for day in days) else None,
             ("day", *_COUNTED),
             table,
             empty="empty_days",
@@ -178,13 +179,12 @@ class _Maker:
     def failures(self) -> Exhibit:
         failures = self._figures.failures
         total = self._figures.total.failed
+        codes: Counter[str] = Counter()
+        for failure in failures:
+            codes[failure.code] += failure.messages
         rows = [
-            BarRow(
-                _code(failure.code),
-                ((FAILED, failure.messages),),
-                (count(failure.messages), share_of(failure.messages, total)),
-            )
-            for failure in failures[:_MOST_BARS]
+            BarRow(_code(code), ((FAILED, number),), (count(number), share_of(number, total)))
+            for code, number in codes.most_common(_MOST_BARS)
         ]
         table = [
             (
@@ -289,7 +289,7 @@ class _Maker:
         )
 
 
-_COUNTED = ("intended#", "accepted#", "delivered#", "failed#", "silent#", "waiting#", "rate#")
+_COUNTED = ("intended#", "accepted#", "delivered#", "failed#", "silent#", "waiting#", "rate_short#")
 
 
 def _counted(counts: Counts) -> tuple[str, ...]:

@@ -30,8 +30,8 @@ _GAP = 10
 _NARROW = 0.6
 #: Percentiles that the distribution shows.
 _MARKED = (50, 95)
-#: Labels of a scale of columns, at most.
-_MOST_LABELS = 12
+#: What fits below a scale of columns.
+_MOST_LETTERS = 40
 
 
 class BarRow(NamedTuple):
@@ -103,10 +103,11 @@ def bars(
     return height, paint
 
 
-def over_time(columns: Sequence[Column]) -> tuple[int, Callable[[Canvas], None]]:
+def over_time(columns: Sequence[Column], *, to_last: bool = False) -> tuple[int, Callable[[Canvas], None]]:
     """
     Make a painter of the delivery rate over the messages accepted, both over time.
 
+    :param to_last: where not every column has room for its label, give one to the last, not to the first.
     :return: the picture's height, and what paints it.
     """
 
@@ -117,8 +118,9 @@ def over_time(columns: Sequence[Column]) -> tuple[int, Callable[[Canvas], None]]
         canvas.figure.subplots_adjust(left=0.125, right=0.985, top=0.955, bottom=0.095)
         _paint_rates(rate, [column.counts.rate for column in columns])
         _paint_counts(counts, columns)
-        step = math.ceil(len(columns) / _MOST_LABELS)
-        places = range(0, len(columns), step)
+        room = _MOST_LETTERS // max(len(column.label) for column in columns)
+        step = math.ceil(len(columns) / room)
+        places = range((len(columns) - 1) % step if to_last else 0, len(columns), step)
         counts.set_xticks(list(places), [columns[place].label for place in places])
         counts.set_xlim(-0.6, len(columns) - 0.4)
 

@@ -121,6 +121,7 @@ WORDS: Mapping[str, Names] = {
     "share_accepted": Names("占接受", "Of accepted"),
     "share_failed": Names("占失败", "Of failed"),
     "share_delivered": Names("占送达", "Of delivered"),
+    "rate_short": Names("送达率", "Rate"),
     "hour": Names("小时", "Hour"),
     "day": Names("日期", "Day"),
     "within": Names("耗时", "Time"),
@@ -152,7 +153,7 @@ WORDS: Mapping[str, Names] = {
     # --- states
     "state_rejected": Names("供应商拒绝", "rejected"),
     "state_not_sent": Names("确认未发出", "surely not sent"),
-    "state_unknown": Names("结果未知", "outcome unknown"),
+    "state_unknown": Names("结果未知", "unknown"),
     "state_prepared": Names("尚未提交", "not submitted yet"),
     "page_suspect": Names("读取中断", "suspect"),
     "page_quarantined": Names("无法解析", "quarantined"),

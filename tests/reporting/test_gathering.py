@@ -293,7 +293,7 @@ def test_why_messages_failed_and_batches_were_refused(told):
     }
     assert {tuple(row) for row in page["failures"]} == expected
     refused = [each for each in messages if each.state != "accepted"]
-    states = {"rejected": "rejected", "unknown": "outcome unknown"}
+    states = {"rejected": "rejected", "unknown": "unknown"}
     shown = {(row[0], row[1], row[3]): (row[4], row[5]) for row in page["refusals"]}
     people = Counter((states[each.state], each.code, each.vendor) for each in refused)
     assert {key: int(count) for key, (_, count) in shown.items()} == {
