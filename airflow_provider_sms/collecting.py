@@ -20,6 +20,7 @@ from airflow_provider_sms import errors, pushes
 from airflow_provider_sms.filing import Filing, Tally
 from airflow_provider_sms.reading import Reader
 from airflow_provider_sms.records import Queue
+from airflow_provider_sms.signals import unwound_signals
 from airflow_provider_sms.store.journal import PUSH, Journal
 from airflow_provider_sms.store.leases import Leases
 from airflow_provider_sms.store.spool import Spool
@@ -119,6 +120,7 @@ class Collector:
         tally = self._tally
         return Collected(tally.pages, tally.records, tally.quarantined, tally.suspect)
 
+    @unwound_signals()
     def run(
         self,
         *,

@@ -25,6 +25,51 @@ if TYPE_CHECKING:
 HELD = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
 
 
+class _Unwinding(BaseException):
+    """A signal that would have ended the process at once."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+
+@contextmanager
+def unwound_signals() -> Iterator[None]:
+    """
+    Let the block clean up behind itself before a signal's default action ends the process.
+
+    A signal that has a handler is left to it, and one that is ignored to its fate. A task of Airflow's has
+    no handler of SIGINT, a script none of SIGTERM: such a signal is raised as an exception (no
+    ``Exception``), and once more, as itself, at the end of the block. A second one does not wait for that.
+
+    Outside of the main thread this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    without = [signum for signum in HELD if signal.getsignal(signum) is signal.SIG_DFL]
+
+    def put_back() -> None:
+        for signum in without:
+            signal.signal(signum, signal.SIG_DFL)
+
+    def unwind(signum: int, frame: object) -> None:
+        del frame
+        put_back()
+        raise _Unwinding(signum)
+
+    try:
+        for signum in without:
+            signal.signal(signum, unwind)
+        try:
+            yield
+        finally:
+            put_back()
+    except _Unwinding as end:
+        signal.raise_signal(end.signum)
+        raise
+
+
 @contextmanager
 def held_signals() -> Iterator[list[int]]:
     """
