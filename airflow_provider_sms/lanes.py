@@ -142,10 +142,11 @@ class Lanes:
             self._pool.submit(self._run, first)
 
     def _next(self, *, anyway: bool = False) -> Claimed | None:
-        if not self._ready or (self._held and not anyway):
+        if not self._ready:
             return None
         # Too long ready, its claim might run out while it is under way.
-        return None if time.monotonic() - self._ready[0].since > READY_SECONDS else self._ready.popleft()
+        stale = time.monotonic() - self._ready[0].since > READY_SECONDS
+        return None if (self._held or stale) and not anyway else self._ready.popleft()
 
     def _run(self, claimed: Claimed | None) -> None:
         while claimed is not None:
