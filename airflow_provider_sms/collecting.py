@@ -144,8 +144,8 @@ class Collector:
         :raises WireFormatError: what answers is not the vendor; its bytes are in quarantine.
         """
         request = self._gateway.prepare_read(self._queue)
-        self._store.prove_writable()
         Spool(self._store.spool_dir).sweep(self._store)
+        # The lease is the run's first write: a store that takes none is found out here, before the vendor.
         lease = self._leases.acquire(self._conn_id, self._queue.value, self._owner, self._lease_seconds)
         self._held_at = time.monotonic()
         started = time.monotonic()

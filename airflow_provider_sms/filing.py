@@ -126,6 +126,10 @@ class Filing:
         except Exception as bug:  # noqa: BLE001 - a parser's mistake must not block the queue for ever
             self._quarantine(page_id, response, f"the parser failed with {type(bug).__name__}", fresh=fresh)
             return False
+        if page.empty and not page.problem:
+            self._unreadable_in_a_row = 0
+            if self._journal.close_empty(page_id, self._conn_id, self._queue.value, page.declared):
+                return True
         return self._land(page_id, response, page, fresh=fresh)
 
     def file_unanswered(self, page_id: str, problem: str, *, lost: bool) -> errors.VendorUnreachable:

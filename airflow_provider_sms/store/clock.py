@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Float, bindparam
+from sqlalchemy import BindParameter, Float, bindparam
 
 from airflow_provider_sms.store.columns import UtcDateTime
 from airflow_provider_sms.store.spelling import Spelled
@@ -22,7 +22,8 @@ class ServerTime(Spelled[Any]):
     """
     The moment at which the statement runs, plus some seconds.
 
-    :param seconds: added to the moment; may be negative or broken.
+    :param seconds: added to the moment; may be negative or broken. A ``bindparam`` of type ``Float`` where
+        the statement is made before they are known.
     """
 
     type = UtcDateTime()
@@ -36,8 +37,10 @@ class ServerTime(Spelled[Any]):
         "mysql": "(UTC_TIMESTAMP(6) + INTERVAL {0} SECOND)",
     }
 
-    def __init__(self, seconds: float = 0.0) -> None:
-        super().__init__(bindparam(None, float(seconds), type_=Float()))
+    def __init__(self, seconds: float | BindParameter[float] = 0.0) -> None:
+        if not isinstance(seconds, BindParameter):
+            seconds = bindparam(None, float(seconds), type_=Float())
+        super().__init__(seconds)
 
 
 class Elapsed(Spelled[float]):

@@ -12,10 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Float, and_, exc, or_, select
+from sqlalchemy import Float, and_, bindparam, exc, or_, select
 
 from airflow_provider_sms.errors import QueueBusy
 from airflow_provider_sms.store.clock import Elapsed, ServerTime
+from airflow_provider_sms.store.prepared import Prepared
 from airflow_provider_sms.store.schema import leases
 
 if TYPE_CHECKING:
@@ -27,6 +28,23 @@ if TYPE_CHECKING:
     from airflow_provider_sms.store.engine import Store
 
 _OWNER_LENGTH = 250
+
+_this = (leases.c.conn_id == bindparam("conn"), leases.c.queue == bindparam("of_queue"))
+_mine = leases.update().where(*_this, leases.c.owner == bindparam("me"))
+_free = or_(leases.c.owner.is_(None), leases.c.owner == bindparam("me"), leases.c.expires_at <= ServerTime())
+_later = ServerTime(bindparam("seconds", type_=Float()))
+_taken = Prepared(leases.update().where(*_this, _free).values(owner=bindparam("me"), expires_at=_later))
+_read = Prepared(_mine.values(last_read_at=ServerTime(), next_read_at=_later))
+_given_back = Prepared(_mine.values(owner=None, expires_at=None))
+_read_and_given_back = Prepared(
+    _mine.values(owner=None, expires_at=None, last_read_at=ServerTime(), next_read_at=_later)
+)
+_due = Prepared(
+    select(
+        Elapsed(ServerTime(), leases.c.next_read_at).cast(Float),
+        Elapsed(leases.c.last_read_at, ServerTime()).cast(Float),
+    ).where(*_this)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +101,8 @@ class Leases:
         return lease
 
     def _take(self, conn_id: str, queue: str, owner: str, seconds: float) -> tuple[Lease | None, str | None]:
-        free = or_(leases.c.owner.is_(None), leases.c.owner == owner, leases.c.expires_at <= ServerTime())
-        taken = leases.update().where(*_of(conn_id, queue), free)
-
         def take(connection: Connection) -> tuple[Lease | None, str | None]:
-            if connection.execute(taken.values(owner=owner, expires_at=ServerTime(seconds))).rowcount == 1:
+            if _taken.run(connection, conn=conn_id, of_queue=queue, me=owner, seconds=seconds).rowcount == 1:
                 return Lease(conn_id, queue, owner, _expiry(connection, conn_id, queue)), owner
             return None, connection.scalar(select(leases.c.owner).where(*_of(conn_id, queue)))
 
@@ -118,11 +133,15 @@ class Leases:
 
         :param read: also note that the queue was read just now, and not to be read again for so many seconds.
         """
-        values: dict[str, Any] = {"owner": None, "expires_at": None}
-        if read is not None:
-            values |= {"last_read_at": ServerTime(), "next_read_at": ServerTime(read)}
-        given_back = leases.update().where(*_held(lease)).values(values)
-        self._store.transact(lambda connection: connection.execute(given_back))
+        values: dict[str, Any] = {"conn": lease.conn_id, "of_queue": lease.queue, "me": lease.owner}
+
+        def give_back(connection: Connection) -> None:
+            if read is None:
+                _given_back.run(connection, **values)
+            else:
+                _read_and_given_back.run(connection, **values, seconds=read)
+
+        self._store.transact(give_back)
 
     def mark_read(self, lease: Lease, interval: float) -> None:
         """
@@ -130,9 +149,8 @@ class Leases:
 
         :param interval: the vendor's least seconds between two reads.
         """
-        read = leases.update().where(*_held(lease))
-        values = {"last_read_at": ServerTime(), "next_read_at": ServerTime(interval)}
-        self._store.transact(lambda connection: connection.execute(read.values(values)))
+        values: dict[str, Any] = {"conn": lease.conn_id, "of_queue": lease.queue, "me": lease.owner}
+        self._store.transact(lambda connection: _read.run(connection, **values, seconds=interval))
 
     def wait_seconds(self, conn_id: str, queue: str, interval: float = 0.0) -> float:
         """
@@ -145,15 +163,12 @@ class Leases:
 
     def due(self, conn_id: str, queue: str, interval: float = 0.0) -> Due:
         """Tell when a queue was read last and may be read again; parameters as in :meth:`wait_seconds`."""
-        wait = Elapsed(ServerTime(), leases.c.next_read_at)
-        age = Elapsed(leases.c.last_read_at, ServerTime())
         with self._store.reading() as connection:
-            row = connection.execute(
-                select(wait.cast(Float), age.cast(Float)).where(*_of(conn_id, queue))
-            ).one_or_none()
+            row: Any = _due.run(connection, conn=conn_id, of_queue=queue).one_or_none()
         if row is None or row[1] is None:
             return Due(0.0, None)
-        return Due(max(0.0, row[0] or 0.0, interval - row[1]), max(0.0, row[1]))
+        wait, age = float(row[0] or 0.0), float(row[1])
+        return Due(max(0.0, wait, interval - age), max(0.0, age))
 
     def holder(self, conn_id: str, queue: str) -> Lease | None:
         """Tell who holds the lease of a queue, if anybody does."""

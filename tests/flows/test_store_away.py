@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from airflow_provider_sms import errors, filing
 from airflow_provider_sms.records import PageState
@@ -31,13 +32,22 @@ def away(*_: object, **__: object):
 
 
 @VENDORS
-def test_a_store_that_is_away_reads_nothing(sandbox, gateway_of, collect, store, monkeypatch, vendor):
-    """It is proved writable before the vendor is asked."""
+def test_a_store_that_takes_no_writes_reads_nothing(sandbox, gateway_of, collect, store, rows, vendor):
+    """Its first write comes before the vendor is asked; that it can be read is not enough."""
     sandbox.queue_reports(vendor, 5)
-    monkeypatch.setattr(type(store), "prove_writable", away)
-    with pytest.raises(errors.StoreUnavailable):
-        collect(gateway_of(vendor))
+
+    def read_only(connection: Any, *_: object) -> None:
+        connection.execute("PRAGMA query_only = ON")
+
+    event.listen(store.engine, "checkout", read_only)
+    try:
+        with pytest.raises(errors.StoreUnavailable, match="readonly"):
+            collect(gateway_of(vendor))
+    finally:
+        event.remove(store.engine, "checkout", read_only)
+        store.engine.dispose()
     assert sandbox.calls.count(vendor) == 0
+    assert rows("SELECT count(*) FROM sms_pages") == [0]
 
 
 @VENDORS

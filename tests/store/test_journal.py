@@ -6,7 +6,9 @@ import pytest
 
 from airflow_provider_sms.errors import StoreUnavailable
 from airflow_provider_sms.records import PageState, Queue
+from airflow_provider_sms.store.clock import ServerTime
 from airflow_provider_sms.store.journal import Journal
+from airflow_provider_sms.store.schema import pages
 from airflow_provider_sms.wire import WireResponse
 
 QUEUE = ("sms_main", "wavecom", "reports")
@@ -160,3 +162,29 @@ def test_a_body_is_in_no_representation(journal):
     page_id = begin(journal)
     journal.keep(page_id, b"13812345678")
     assert "13812345678" not in repr(journal.page(page_id))
+
+
+def test_reads_that_found_nothing_go_after_an_hour(store, journal, ask):
+    """Refusals stay, and so does whatever held records, pushed, or is of another queue."""
+    kept = {}
+    for name, conn_id, queue in [("mine", "sms_main", "reports"), ("other", "sms_main", "replies")]:
+        kept[name] = journal.begin(conn_id, "wavecom", queue, "reader")
+        journal.keep(kept[name], b"0")
+        assert journal.close_empty(kept[name], conn_id, queue, 0)
+    refused = journal.begin("sms_main", "wavecom", "reports", "reader")
+    journal.close_unread(refused, PageState.EMPTY, "the vendor is busy")
+    landed = journal.begin("sms_main", "wavecom", "reports", "reader")
+    journal.keep(landed, b"1|1;13800000000;10")
+    row = journal.page(kept["mine"])
+    assert (row.state, row.records, row.declared) == (PageState.EMPTY, 0, 0)
+    assert row.landed_at is not None
+    for back, left in [(3500, True), (3700, False)]:
+        with store.begin() as connection:
+            connection.execute(pages.update().values(started_at=ServerTime(-back)))
+        latest = journal.begin("sms_main", "wavecom", "reports", "reader")
+        journal.keep(latest, b"0")
+        assert journal.close_empty(latest, "sms_main", "reports")
+        found = {page_id for (page_id,) in ask("SELECT page_id FROM sms_pages")}
+        assert found >= {latest, refused, landed, kept["other"]}
+        assert (kept["mine"] in found) is left
+    assert not journal.close_empty(refused, "sms_main", "reports")
