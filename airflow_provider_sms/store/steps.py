@@ -50,22 +50,3 @@ def add_column(connection: Connection, column: Column[object]) -> None:
         return
     definition = CreateColumn(column).compile(dialect=connection.dialect)
     connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
-
-
-def add_index(connection: Connection, table: str, name: str) -> None:
-    """Add an index, as the schema has it, unless it is there already."""
-    (index,) = (each for each in schema.metadata.tables[table].indexes if each.name == name)
-    if name not in {found["name"] for found in inspect(connection).get_indexes(table)}:
-        index.create(connection)
-
-
-def drop_index(connection: Connection, table: str, name: str) -> None:
-    """Drop an index that the schema no longer has, unless it is gone already."""
-    if name in {found["name"] for found in inspect(connection).get_indexes(table)}:
-        where = f" ON {table}" if connection.dialect.name in {"mysql", "mariadb"} else ""
-        connection.exec_driver_sql(f"DROP INDEX {name}{where}")
-
-
-def add_tables(connection: Connection, *names: str) -> None:
-    """Make new tables, as the schema has them, those that are not there already."""
-    schema.metadata.create_all(connection, [schema.metadata.tables[name] for name in names])

@@ -92,7 +92,8 @@ def spending_frame(store: Store, start: date, end: date, *, timezone: str = "Asi
         return _typed(pd.DataFrame(columns=[field.name for field in FIELDS]))
     with store.reading() as connection:
         checks = read(connection, _checks(spans[0].since, spans[-1].until), BALANCES)
-        first = min([spans[0].since, *checks["checked_at"].dt.to_pydatetime()])
+        # What was sent since the check before the first day is compared with what that day's first tells.
+        first = min([spans[0].since, *(each.to_pydatetime() for each in checks["checked_at"])])
         sent = read(connection, _sent(first, spans[-1].until), _SENT)
     sums = _sums(sent, spans).merge(_movements(checks, sent, spans), on=_KEYS, how="outer")
     return _typed(sums.sort_values(_KEYS, ignore_index=True))
