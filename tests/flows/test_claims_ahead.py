@@ -186,16 +186,16 @@ def test_two_runs_that_claim_in_groups_share_the_batches(
     sandbox, gateway_of, send_to, numbers, rows, slow_commits, monkeypatch
 ):
     """Each batch is submitted by one of them, and both end with the whole send accepted."""
-    read, both, seen, results = Ledger.batches, threading.Barrier(2), threading.local(), []
+    turn_over, both, met, results = Ledger.turn_over, threading.Barrier(2), threading.local(), []
 
-    def seen_by_both(self, send_key):
-        found = read(self, send_key)
-        if not hasattr(seen, "once"):
-            seen.once = True
+    def at_once_with_the_other(self, *given: Any, **options: Any):
+        if not hasattr(met, "once"):
+            met.once = True
             both.wait(30)
-        return found
+        return turn_over(self, *given, **options)
 
-    monkeypatch.setattr(Ledger, "batches", seen_by_both)
+    monkeypatch.setattr(Ledger, "turn_over", at_once_with_the_other)
+    sandbox.faults.add(Fault("slow", operation="send", seconds=0.2, times=None))
 
     def run():
         results.append(send_to(gateway_of("wavecom", max_in_flight=3), numbers(3000), TEXT, sleep=time.sleep))
