@@ -54,7 +54,7 @@ class Judge:
         self._unknown_in_a_row = 0
         self.first_refusal: errors.VendorRejected | None = None
         self.last_failure: errors.SmsError | None = None
-        self.mistake: Exception | None = None
+        self.mistake: BaseException | None = None
         self.misdirected = False
         self.stopped = ""
         self.not_before = 0.0
@@ -110,7 +110,7 @@ class Judge:
             self.stopped = "the vendor said no"
         return _no(answer, BatchState.REJECTED, refusal, code=refusal.code)
 
-    def _mistake(self, answer: Answer, mistake: Exception | None) -> Outcome:
+    def _mistake(self, answer: Answer, mistake: BaseException | None) -> Outcome:
         self.mistake = self.mistake or mistake
         if isinstance(mistake, errors.PreflightError):
             # The codec refused to make a request of it.

@@ -52,7 +52,7 @@ class Answer(NamedTuple):
 
     claimed: Claimed
     receipt: Receipt | None
-    failure: Exception | None
+    failure: BaseException | None
     seconds: float
 
 
@@ -163,6 +163,6 @@ class Lanes:
         receipt, failure = None, None
         try:
             receipt = self._carry(claimed.submission)
-        except Exception as error:  # noqa: BLE001 - what it means is judged by the ledger's thread
+        except BaseException as error:  # noqa: BLE001 - judged by the ledger's thread, which waits for it
             failure = error
         return Answer(claimed, receipt, failure, time.monotonic() - began)

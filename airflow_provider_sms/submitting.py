@@ -302,6 +302,7 @@ class Submitting:
         self._told = time.monotonic()
         summary = self._ledger.summary(self._send_key)
         self._log.info(
-            "sent %s/%s, %d rejected, %d unknown",
+            "sent %s/%s, %d rejected, %d %s",
             f"{summary.accepted:,}", f"{summary.recipients:,}", summary.rejected, summary.unknown,
+            "unknown" if final else "under way or unknown",
         )  # fmt: skip

@@ -1,0 +1,35 @@
+"""Lanes: whatever a submit ends with, the ledger's thread hears of it."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+
+from airflow_provider_sms.lanes import Claimed, Lanes
+
+PATIENCE = 20.0
+
+
+def claimed(number):
+    """Give a batch as far as lanes look at it."""
+    batch = SimpleNamespace(send_key="one", batch_no=number, claimed_at=datetime.now(UTC))
+    return Claimed(batch, SimpleNamespace(reference=f"r{number}"), time.monotonic())
+
+
+@pytest.mark.parametrize("kind", [ValueError, SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_a_submit_that_ends_oddly_ends(kind):
+    """A lane that died without a word would be waited for without end."""
+
+    def carry(submission):
+        raise kind(submission.reference)
+
+    lanes = Lanes(carry, 2)
+    lanes.hand_over([claimed(0), claimed(1)])
+    lanes.wait_for_all(PATIENCE)
+    assert lanes.busy == 0
+    assert sorted(str(answer.failure) for answer in lanes.answers) == ["r0", "r1"]
+    assert all(isinstance(answer.failure, kind) for answer in lanes.answers)
+    lanes.close()
