@@ -112,7 +112,7 @@ class Collector:
         self._filing = Filing(gateway, store, queue, self._tally, log)
         self._held_at = 0.0
         self._marked = True
-        self._marked_at = -_MARK_SECONDS
+        self._marked_at = self._read_at = 0.0
 
     @property
     def so_far(self) -> Collected:
@@ -147,8 +147,7 @@ class Collector:
         Spool(self._store.spool_dir).sweep(self._store)
         # The lease is the run's first write: a store that takes none is found out here, before the vendor.
         lease = self._leases.acquire(self._conn_id, self._queue.value, self._owner, self._lease_seconds)
-        self._held_at = time.monotonic()
-        started = time.monotonic()
+        started = self._held_at = self._marked_at = time.monotonic()
         self._log.info("::group::collecting %s of connection %r", self._queue.value, self._conn_id)
         try:
             self._mend_what_others_left()
@@ -262,7 +261,7 @@ class Collector:
         else:
             # Most visits of a queue find it empty, or a page at the most.
             read = self._reader.read(request, expect_more=self._tally.pages > 0 and not last)
-        self._marked = False
+        self._marked, self._read_at = False, time.monotonic()
         if self._interval or time.monotonic() - self._marked_at >= _MARK_SECONDS:
             self._leases.mark_read(lease, self._interval)
             self._marked, self._marked_at = True, time.monotonic()
@@ -274,7 +273,8 @@ class Collector:
 
     def _release(self, lease: Lease) -> None:
         try:
-            self._leases.release(lease, read=None if self._marked else self._interval)
+            unmarked = None if self._marked else self._interval
+            self._leases.release(lease, read=unmarked, ago=time.monotonic() - self._read_at)
         except errors.StoreUnavailable:
             # It runs out by itself; the error that took the store away is the one to show.
             self._log.warning("the lease could not be released; it runs out in %.0f s", self._lease_seconds)

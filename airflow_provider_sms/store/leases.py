@@ -37,7 +37,12 @@ _taken = Prepared(leases.update().where(*_this, _free).values(owner=bindparam("m
 _read = Prepared(_mine.values(last_read_at=ServerTime(), next_read_at=_later))
 _given_back = Prepared(_mine.values(owner=None, expires_at=None))
 _read_and_given_back = Prepared(
-    _mine.values(owner=None, expires_at=None, last_read_at=ServerTime(), next_read_at=_later)
+    _mine.values(
+        owner=None,
+        expires_at=None,
+        last_read_at=ServerTime(bindparam("since", type_=Float())),
+        next_read_at=_later,
+    )
 )
 _due = Prepared(
     select(
@@ -127,11 +132,12 @@ class Leases:
             raise _busy(lease.conn_id, lease.queue, holder or "")
         return renewed
 
-    def release(self, lease: Lease, *, read: float | None = None) -> None:
+    def release(self, lease: Lease, *, read: float | None = None, ago: float = 0.0) -> None:
         """
         Give a lease back; one that another holds by now stays his.
 
-        :param read: also note that the queue was read just now, and not to be read again for so many seconds.
+        :param read: also note that the queue was read, and is to be left alone for so many seconds after that.
+        :param ago: so many seconds before now it was read.
         """
         values: dict[str, Any] = {"conn": lease.conn_id, "of_queue": lease.queue, "me": lease.owner}
 
@@ -139,7 +145,7 @@ class Leases:
             if read is None:
                 _given_back.run(connection, **values)
             else:
-                _read_and_given_back.run(connection, **values, seconds=read)
+                _read_and_given_back.run(connection, **values, seconds=read - ago, since=-ago)
 
         self._store.transact(give_back)
 

@@ -109,3 +109,14 @@ def test_the_vendors_interval_holds_for_whoever_is_next(leases):
 def test_a_passed_interval_is_no_wait(leases):
     leases.mark_read(leases.acquire(*QUEUE, "me", 60), -1)
     assert leases.wait_seconds(*QUEUE) == 0
+
+
+def test_a_lease_that_is_given_back_says_when_its_queue_was_read(store):
+    """Not when it was given back: rows may have landed in between."""
+    leases = Leases(store)
+    lease = leases.acquire("sms_main", "reports", "me", 60)
+    leases.release(lease, read=500.0, ago=300.0)
+    due = leases.due("sms_main", "reports")
+    assert 300.0 <= due.age < 400.0
+    assert due.wait == pytest.approx(500.0 - due.age, abs=0.1)
+    assert leases.holder("sms_main", "reports") is None
