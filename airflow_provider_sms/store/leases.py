@@ -136,7 +136,7 @@ class Leases:
         """
         Give a lease back; one that another holds by now stays his.
 
-        :param read: also note that the queue was read, and is to be left alone for so many seconds after that.
+        :param read: also note that the queue was read, and is to be left alone for so many seconds.
         :param ago: so many seconds before now it was read.
         """
         values: dict[str, Any] = {"conn": lease.conn_id, "of_queue": lease.queue, "me": lease.owner}
