@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from airflow_provider_sms.sandbox.queues import Report
 
 _RECORDS = 10_000
-_WORKERS, _TRIGGERERS = 8, 2
+_WORKERS, _TRIGGERERS, _PUSHERS = 8, 2, 4
 _PULLED, _BOTH = 0.1, 0.3
 _PAGE, _INTERVAL, _TIMEOUT = 20, 5.0, 2
 _KILLS = {"members": 40, "holders": 3, "receivers": 5}
@@ -104,7 +104,10 @@ def _prove(
             Child(
                 _pushing(receiver.port, account["login"], some, pulled / _PAGE * _INTERVAL), home / "push.log"
             )
-            for some in (reports[pulled:], chance.sample(reports[:pulled], round(pulled * _BOTH)))
+            for some in (
+                *(reports[pulled + lane :: _PUSHERS] for lane in range(_PUSHERS)),
+                chance.sample(reports[:pulled], round(pulled * _BOTH)),
+            )
         ]
         crew = Crew(home / "crew.log")
         for number in range(_WORKERS + _TRIGGERERS):
