@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import random
+import shutil
 from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -14,13 +16,21 @@ import phonenumbers.geocoder
 import pytest
 from sqlalchemy import text
 
+from airflow_provider_sms.collecting import Collector
 from airflow_provider_sms.errors import PreflightError, SmsError
+from airflow_provider_sms.gateway import Gateway
 from airflow_provider_sms.records import Queue
 from airflow_provider_sms.reporting import meanings
 from airflow_provider_sms.reporting.figures import LATENCY_ENDS
 from airflow_provider_sms.reporting.gathering import day_to_tell, gather
 from airflow_provider_sms.reporting.page import render
 from airflow_provider_sms.sandbox import Fault, Sandbox
+from airflow_provider_sms.sending import SendOrder, send
+from airflow_provider_sms.store.balances import Balances
+from airflow_provider_sms.store.engine import Store
+from airflow_provider_sms.vendors.accounts import check_account
+from airflow_provider_sms.vendors.registry import vendor_of_type
+from airflow_provider_sms.vendors.smsadmin import SmsAdminVendor
 
 CHINA = ZoneInfo("Asia/Shanghai")
 TEXT = "您的订单已发货【演示】"
@@ -43,52 +53,80 @@ class Told(NamedTuple):
     latency: float | None
 
 
-@pytest.fixture
-def sandbox():
-    """Serve vendors who fail and keep silent often."""
-    with Sandbox(linkws_balance_interval=0, failure_share=0.25, silent_share=0.2) as gateway:
-        yield gateway
+@pytest.fixture(scope="session")
+def filled_folder(tmp_path_factory):
+    """Fill a store once: give its folder, and the day that the most of it is about."""
+    folder = tmp_path_factory.mktemp("filled")
+    store = Store.open(f"sqlite:///{folder}/sms.db", spool_dir=folder / "spool")
+    day = (store.now().astimezone(CHINA) - timedelta(days=2)).date()
+    with (
+        Sandbox(linkws_balance_interval=0, failure_share=0.25, silent_share=0.2) as sandbox,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        # The sandbox may be read at any pace.
+        patch.setattr(SmsAdminVendor, "intervals", {})
+        _send_and_collect(store, sandbox)
+    _move(store, day)
+    store.close()
+    return folder, day
 
 
-@pytest.fixture
-def day(store):
-    """Give the local day before yesterday."""
-    return (store.now().astimezone(CHINA) - timedelta(days=2)).date()
-
-
-@pytest.fixture
-def filled(sandbox, connections, store, day, monkeypatch):
-    """Send on two days by four vendors, collect, and move everything to hours that are known."""
-    from airflow_provider_sms.hooks.sms import SmsHook
-    from airflow_provider_sms.operators.sms import SmsBalanceCheckOperator, SmsCollectOperator
-    from airflow_provider_sms.vendors.smsadmin import SmsAdminVendor
-
-    # The sandbox may be read at any pace.
-    monkeypatch.setattr(SmsAdminVendor, "intervals", {})
-
+def _send_and_collect(store, sandbox):
+    """Send by four vendors, some of it in vain, and collect what three of them report."""
+    log = logging.getLogger("test")
     chance = random.Random(7)  # noqa: S311 - which numbers is of no matter
-    hooks = {}
-    for vendor in ("beidoutong", "wavecom", "smsadmin", "linkws"):
-        hooks[vendor] = SmsHook.for_connection(connections(vendor))
-        SmsBalanceCheckOperator(task_id="b", sms_conn_id=f"sms_{vendor}", threshold=1).execute({})
+    gateways = {
+        vendor: _gateway(sandbox, vendor) for vendor in ("beidoutong", "wavecom", "smsadmin", "linkws")
+    }
+
+    def send_to(vendor, numbers, key, content=TEXT):
+        send(gateways[vendor], store, SendOrder(key, content), lambda: {"mobile": numbers}, log=log)
+
+    for vendor, gateway in gateways.items():
+        Balances(store).record(f"sms_{vendor}", vendor, gateway.balance())
         for number in range(4):
             numbers = [f"{chance.choice(BLOCKS)}{last:04}" for last in chance.sample(range(10_000), 20)]
-            hooks[vendor].send(numbers, TEXT, send_key=f"{vendor}-{number}")
+            send_to(vendor, numbers, f"{vendor}-{number}")
     refused = [f"{block}0001" for block in BLOCKS]
     for fault, key in (("busy", "busy"), ("reset_after", "lost")):
         sandbox.faults.add(Fault(fault, vendor="linkws", operation="send"))
         with pytest.raises(SmsError):
-            hooks["linkws"].send(refused[:3], TEXT, send_key=key)
+            send_to("linkws", refused[:3], key)
     with pytest.raises(SmsError):
-        hooks["wavecom"].send(refused, "赌博【演示】", send_key="forbidden")
+        send_to("wavecom", refused, "forbidden", "赌博【演示】")
     for vendor in ("beidoutong", "wavecom", "smsadmin"):
-        for queue in Queue:
-            collected = SmsCollectOperator(task_id="c", sms_conn_id=f"sms_{vendor}", sms_queue=queue.value)
-            while not collected.execute({})["queue_empty"]:
-                pass
-        SmsBalanceCheckOperator(task_id="b", sms_conn_id=f"sms_{vendor}", threshold=1).execute({})
-    _move(store, day)
-    return store
+        Collector(gateways[vendor], store, Queue.REPORTS, owner="test", log=log).run()
+        assert not sandbox.waiting(vendor, "reports")
+        Balances(store).record(f"sms_{vendor}", vendor, gateways[vendor].balance())
+    for gateway in gateways.values():
+        gateway.close()
+
+
+def _gateway(sandbox, vendor):
+    fields = sandbox.connection(vendor)
+    codec = vendor_of_type(fields.pop("conn_type"), f"sms_{vendor}")
+    return Gateway(codec, check_account(codec, f"sms_{vendor}", **fields))
+
+
+@pytest.fixture
+def filled(filled_folder, tmp_path):
+    """Give a copy of the filled store."""
+    shutil.copy(filled_folder[0] / "sms.db", tmp_path)
+    store = Store.open(f"sqlite:///{tmp_path}/sms.db", spool_dir=tmp_path / "spool")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def store(filled):
+    """Let the fixture ``rows`` ask the filled store."""
+    return filled
+
+
+@pytest.fixture
+def day(filled_folder):
+    """Give the local day before yesterday."""
+    return filled_folder[1]
 
 
 def _move(store, day):
@@ -373,8 +411,10 @@ def test_another_zones_day_has_other_messages(filled, day, messages):
     assert {hour.label: hour.counts.intended for hour in figures.hours if hour.counts.intended} == found
 
 
-def test_an_empty_store_gives_an_empty_page(store):
+def test_an_empty_store_gives_an_empty_page(tmp_path):
+    store = Store.open(f"sqlite:///{tmp_path}/empty.db", spool_dir=tmp_path / "spool")
     figures = gather(store)
+    store.close()
     assert figures.total.intended == 0
     assert len(figures.days) == 7
     assert "No message was planned or sent" in render(figures, "en")
