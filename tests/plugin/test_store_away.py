@@ -51,7 +51,7 @@ def test_with_store_and_disk_away_it_says_so(served, monkeypatch, caplog):
     assert "A PUSH IS LOST" in caplog.text
 
 
-def test_a_store_that_hangs_is_not_waited_for(serve, monkeypatch, spooled):
+def test_a_store_that_hangs_is_not_waited_for(serve, rows, monkeypatch, spooled):
     served = serve(limits={"store_seconds": 0.3})
     push = Journal.push
 
@@ -67,6 +67,8 @@ def test_a_store_that_hangs_is_not_waited_for(serve, monkeypatch, spooled):
             assert set(pool.map(served.ask, bodies)) == {200}
         assert time.monotonic() - started < 2.5
         assert len(spooled()) == 8
+        # What is committed late is committed, and not into the store of whichever test comes next.
+        assert eventually(lambda: rows("SELECT count(*) FROM sms_pages") == [8])
 
 
 def test_what_could_not_land_lands_later(served, rows, monkeypatch):
