@@ -128,7 +128,9 @@ def _luminance(colour: str) -> float:
 
 
 def test_paper_has_the_tables_and_no_switch(look, busy_day):
-    page = look(render(busy_day, "en"), media="print")
+    # A4 between its margins.
+    page = look(render(busy_day, "en"), 688, media="print")
+    assert page.execute_script("return document.documentElement.scrollWidth") <= 688
     assert shown(page, "figure table")
     assert style(page, "body", "backgroundColor") == "rgb(255, 255, 255)"
     printed = base64.b64decode(page.print_page())
