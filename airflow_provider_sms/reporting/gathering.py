@@ -68,6 +68,7 @@ def gather(
     """
     from airflow_provider_sms.store.frames.figures import funnel_frame
     from airflow_provider_sms.store.frames.latencies import latency_counts
+    from airflow_provider_sms.store.frames.places import places_frame
     from airflow_provider_sms.store.frames.refusals import refusals_frame
 
     _check(days, timezone, silent_after_hours)
@@ -78,7 +79,7 @@ def gather(
     outcomes = _of(
         funnel_frame(store, day, day, by=("hour", "conn_id", "vendor", "error_code"), **options), mine
     )
-    places = _of(funnel_frame(store, day, day, by=("conn_id", "carrier", "province"), **options), mine)
+    places = places_frame(store, day, day, conn_ids=mine, **options)
     first = day - timedelta(days=days - 1)
     before = _of(funnel_frame(store, first, day - timedelta(days=1), by=("day", "conn_id"), **options), mine)
     latencies = _of(latency_counts(store, day, day, timezone=timezone), mine)

@@ -105,7 +105,7 @@ def _statement(span: Span, labels: Sequence[str], wish: Wish) -> Select[Any]:
     more = (MOMENT.label("moment"), batches.c.send_at)
     told = message_status(*submitted_within(span.since, span.until), more=more).subquery("judged")
     keys = [_key(name, told, span).label(name) for name in labels]
-    keys.append(_outcome(told, wish.silent_before).label("outcome"))
+    keys.append(outcome_of(told, wish.silent_before).label("outcome"))
     reported = case((told.c.delivery.in_((*_FINAL, DeliveryStatus.PENDING.value)), 1), else_=0)
     keys.append(reported.label("reported"))
     if wish.latencies:
@@ -127,7 +127,8 @@ def _key(name: str, told: Subquery, span: Span) -> ColumnElement[Any]:
     return func.coalesce(told.c[name], literal_column("''", String)) if name in _MISSING else told.c[name]
 
 
-def _outcome(told: Subquery, silent_before: datetime) -> ColumnElement[str]:
+def outcome_of(told: Subquery, silent_before: datetime) -> ColumnElement[str]:
+    """Say which of :data:`OUTCOMES` a message has; its table has ``send_at`` besides its status."""
     due = and_(
         told.c.submitted_at < silent_before, or_(told.c.send_at.is_(None), told.c.send_at < silent_before)
     )
