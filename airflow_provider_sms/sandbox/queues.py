@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import threading
+from bisect import bisect_right
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from airflow_provider_sms.sandbox import clock
@@ -59,14 +59,17 @@ class Reply:
 Record = TypeVar("Record")
 
 
+_due = itemgetter(0)
+
+
 class ReadOnceQueue(Generic[Record]):
     """Records by the time they fall due; reading takes them out for good."""
 
     def __init__(self) -> None:
         """Start empty."""
         self._lock = threading.Lock()
-        self._order = itertools.count()
-        self._waiting: list[tuple[datetime, int, Record]] = []
+        self._waiting: list[tuple[datetime, Record]] = []
+        self._sorted = True
         self._taken: list[Record] = []
 
     def put(self, record: Record, due: datetime) -> None:
@@ -76,18 +79,22 @@ class ReadOnceQueue(Generic[Record]):
         :param due: when it can be read from
         """
         with self._lock:
-            heapq.heappush(self._waiting, (due, next(self._order), record))
+            self._sorted = self._sorted and (not self._waiting or self._waiting[-1][0] <= due)
+            self._waiting.append((due, record))
 
     def take(self, most: int) -> list[Record]:
         """Take records out, oldest first. There is no way to put them back.
 
         :param most: the page size
         """
-        page: list[Record] = []
         with self._lock:
-            present = clock.now()
-            while self._waiting and len(page) < most and self._waiting[0][0] <= present:
-                page.append(heapq.heappop(self._waiting)[2])
+            if not self._sorted:
+                # Most are in order already, and those that fall due together stay as they came.
+                self._waiting.sort(key=_due)
+                self._sorted = True
+            end = min(most, bisect_right(self._waiting, clock.now(), key=_due))
+            page = [record for _, record in self._waiting[:end]]
+            del self._waiting[:end]
             self._taken.extend(page)
         return page
 

@@ -75,6 +75,8 @@ def escaped(value: str) -> str:
 
     :param value: any text
     """
+    if not value or value.isalnum():
+        return value
     value = value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     if _CONTROL.search(value):
         value = _CONTROL.sub(lambda found: f"&#x{ord(found.group()):X};", value)
