@@ -71,6 +71,13 @@ _CONFIG = {
                 "example": "sms_store",
                 "default": "sms_store",
             },
+            "store_connections": {
+                "description": "Connections to the store that one process may have open at once.",
+                "version_added": "0.2.0",
+                "type": "integer",
+                "example": None,
+                "default": "32",
+            },
             "spool_dir": {
                 "description": "Folder for pages read while the store is away; below AIRFLOW_HOME if empty.",
                 "version_added": "0.1.0",

@@ -37,7 +37,8 @@ def open_store(conn_id: str | None = None) -> Store:
     """
     Open the store that a connection names; its tables are made on first use.
 
-    :param conn_id: id of a SQLite, PostgreSQL or MySQL connection; the default one need not exist.
+    :param conn_id: id of a SQLite, PostgreSQL or MySQL connection, or of any whose extra
+        ``sqlalchemy_scheme`` says how SQLAlchemy calls the database; the default one need not exist.
     :raises PreflightError: the connection is missing or of another type, or SQLite is used where workers
         run on several machines.
     :raises StoreUnavailable: the store does not answer, or is newer than this package.
@@ -64,6 +65,7 @@ def open_connection(connection: Any, conn_id: str | None) -> Store:
     """
     from sqlalchemy import URL
 
+    from airflow_provider_sms.store.dialects import CONNECTIONS
     from airflow_provider_sms.store.engine import Store
 
     wanted = store_named(conn_id)
@@ -84,7 +86,13 @@ def open_connection(connection: Any, conn_id: str | None) -> Store:
         raise PreflightError([msg], f"store connection {wanted!r}")
     if url.get_backend_name() == "sqlite":
         _refuse_shared_sqlite(wanted)
-    return Store.open(url, spool_dir=spool, connect_args=connect_args, number_hash_key=_number_hash_key())
+    return Store.open(
+        url,
+        spool_dir=spool,
+        connect_args=connect_args,
+        number_hash_key=_number_hash_key(),
+        connections=conf.getint("sms", "store_connections", fallback=CONNECTIONS),
+    )
 
 
 def _number_hash_key() -> str:
@@ -102,13 +110,15 @@ def _address(connection: Any, conn_id: str) -> tuple[URL, dict[str, Any]]:
     extra = dict(connection.extra_dejson)
     if connection.conn_type == "sqlite":
         return URL.create("sqlite", database=_sqlite_path(connection)), {}
-    if connection.conn_type not in _DRIVERS:
+    if connection.conn_type in _DRIVERS:
+        driver, extra_name = _DRIVERS[connection.conn_type]
+        _require_driver(driver.partition("+")[2], extra_name, conn_id)
+    elif not (driver := str(extra.pop("sqlalchemy_scheme", ""))):
         msg = (
-            f"its type is {connection.conn_type!r}: a store is a connection of type sqlite, postgres or mysql"
+            f"its type is {connection.conn_type!r}: a store is a connection of type sqlite, postgres or "
+            "mysql, or has the extra sqlalchemy_scheme"
         )
         raise PreflightError([msg], f"store connection {conn_id!r}")
-    driver, extra_name = _DRIVERS[connection.conn_type]
-    _require_driver(driver.partition("+")[2], extra_name, conn_id)
     extra.pop("client", None)  # which MySQL driver Airflow's own hook shall take; ours is pymysql
     url = URL.create(
         driver,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import BindParameter, Float, bindparam
 
 from airflow_provider_sms.store.columns import UtcDateTime
-from airflow_provider_sms.store.spelling import Spelled
+from airflow_provider_sms.store.spelling import STANDARD, Spelled
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
@@ -35,6 +35,8 @@ class ServerTime(Spelled[Any]):
         # now() would be the transaction's start: too early when it waited for a lock.
         "postgresql": "(clock_timestamp() + make_interval(secs => CAST({0} AS double precision)))",
         "mysql": "(UTC_TIMESTAMP(6) + INTERVAL {0} SECOND)",
+        # It may be the transaction's start: those here are short.
+        STANDARD: "(CAST(CURRENT_TIMESTAMP AT TIME ZONE 'UTC' AS TIMESTAMP) + {0} * INTERVAL '1' SECOND)",
     }
 
     def __init__(self, seconds: float | BindParameter[float] = 0.0) -> None:
@@ -59,6 +61,10 @@ class Elapsed(Spelled[float]):
         "sqlite": "round((julianday({1}) - julianday({0})) * 86400.0, 3)",
         "postgresql": "CAST(extract(epoch FROM {1} - {0}) AS double precision)",
         "mysql": "(timestampdiff(MICROSECOND, {0}, {1}) / 1000000e0)",
+        STANDARD: (
+            "CAST(EXTRACT(DAY FROM ({1} - {0})) * 86400 + EXTRACT(HOUR FROM ({1} - {0})) * 3600"
+            " + EXTRACT(MINUTE FROM ({1} - {0})) * 60 + EXTRACT(SECOND FROM ({1} - {0})) AS DOUBLE PRECISION)"
+        ),
     }
 
     def __init__(self, start: ColumnElement[Any], end: ColumnElement[Any]) -> None:

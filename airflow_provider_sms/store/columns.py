@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import DateTime, Float, LargeBinary, Numeric, String, Text
+from sqlalchemy import TIMESTAMP, DateTime, Float, LargeBinary, Numeric, String, Text
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -23,7 +23,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     PostgreSQL keeps a ``timestamptz``; MySQL a ``DATETIME(6)`` and SQLite a text
     (``2025-01-31 08:30:00.000000``), both in UTC, so that plain SQL and pandas read them and text
-    order is time order.
+    order is time order; other databases a ``TIMESTAMP`` in UTC.
     """
 
     impl = DateTime
@@ -35,7 +35,8 @@ class UtcDateTime(TypeDecorator[datetime]):
             return dialect.type_descriptor(postgresql.TIMESTAMP(timezone=True))
         if dialect.name in {"mysql", "mariadb"}:
             return dialect.type_descriptor(mysql.DATETIME(fsp=6))
-        return dialect.type_descriptor(DateTime())
+        # Elsewhere the standard's name: what SQLAlchemy calls DateTime has whole seconds on some databases.
+        return dialect.type_descriptor(DateTime() if dialect.name == "sqlite" else TIMESTAMP())
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Turn any aware moment to UTC; a naive one could be any zone's, so it is refused."""

@@ -6,11 +6,12 @@ import logging
 import os
 import sqlite3
 import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import create_engine, event
+from sqlalchemy import create_engine, event, exc
 
 from airflow_provider_sms.errors import PreflightError
 from airflow_provider_sms.store.rested import ask_rested
@@ -23,6 +24,14 @@ PATIENCE = 30
 _CONNECT_SECONDS = 10
 _MYSQL_ANSWER_SECONDS = 300
 _LOGGING_NAME = "sms_store"
+#: Connections that a process may have at once: a triggerer polls in twenty places and asks in eight threads.
+CONNECTIONS = 32
+#: So many of them stay open. SQLite's are cheap to open, and each keeps up to 64 MB of the file in memory.
+_KEPT = 10
+_KEPT_BY_SQLITE = 5
+_KNOWN = frozenset({"sqlite", "postgresql", "mysql", "mariadb"})
+
+_log = logging.getLogger(__name__)
 
 
 def _tells_no_row(record: logging.LogRecord) -> bool:
@@ -33,26 +42,41 @@ def _tells_no_row(record: logging.LogRecord) -> bool:
 logging.getLogger(f"sqlalchemy.engine.Engine.{_LOGGING_NAME}").addFilter(_tells_no_row)
 
 
-def make_engine(url: URL, connect_args: dict[str, Any]) -> Engine:
+def make_engine(url: URL, connect_args: dict[str, Any], connections: int = CONNECTIONS) -> Engine:
     """
     Make an engine with this package's settings for the database.
 
     :param url: where the store is; a driver that is not named is chosen.
     :param connect_args: for the driver, over what is set here.
+    :param connections: so many may be open at once.
     :raises PreflightError: the database is none that the store can live in.
     """
     backend = url.get_backend_name()
     if backend == "sqlite":
-        return _sqlite(url, connect_args)
+        return _sqlite(url, connect_args, _pool(connections, _KEPT_BY_SQLITE))
     if backend in {"postgresql", "postgres"}:
-        return _postgresql(url, connect_args)
+        return _postgresql(url, connect_args, _pool(connections))
     if backend in {"mysql", "mariadb"}:
-        return _mysql(url, connect_args)
-    problem = f"the store must be SQLite, PostgreSQL or MySQL/MariaDB, not {backend}"
-    raise PreflightError([problem], "SMS store")
+        return _mysql(url, connect_args, _pool(connections))
+    return _other(url, connect_args, _pool(connections))
 
 
-def _sqlite(url: URL, connect_args: dict[str, Any]) -> Engine:
+def is_known(engine: Engine) -> bool:
+    """Tell whether this package is tested on the database."""
+    return engine.dialect.name in _KNOWN
+
+
+def _pool(connections: int, kept: int = _KEPT) -> dict[str, Any]:
+    if connections < 1:
+        problem = f"it cannot do with {connections} connections: set store_connections to 1 or more"
+        raise PreflightError([problem], "SMS store")
+    kept = min(kept, connections)
+    pool: dict[str, Any] = {"pool_size": kept, "max_overflow": connections - kept, "pool_timeout": PATIENCE}
+    # The one used last has not rested, so it need not be asked whether it lives.
+    return pool | {"pool_use_lifo": True}
+
+
+def _sqlite(url: URL, connect_args: dict[str, Any], pool: dict[str, Any]) -> Engine:
     if url.database in {None, "", ":memory:"}:
         problem = "a store in memory would forget what the vendor deleted: give the path of a file"
         raise PreflightError([problem], "SMS store")
@@ -62,6 +86,7 @@ def _sqlite(url: URL, connect_args: dict[str, Any]) -> Engine:
         hide_parameters=True,
         logging_name=_LOGGING_NAME,
         connect_args={"timeout": PATIENCE, **connect_args},
+        **pool,
     )
     event.listen(engine, "connect", _on_sqlite_connect)
     event.listen(engine, "begin", _on_sqlite_begin)
@@ -117,7 +142,7 @@ def _on_sqlite_begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
 
 
-def _postgresql(url: URL, connect_args: dict[str, Any]) -> Engine:
+def _postgresql(url: URL, connect_args: dict[str, Any], pool: dict[str, Any]) -> Engine:
     if url.drivername in {"postgresql", "postgres"}:
         url = url.set(drivername="postgresql+psycopg")
     defaults: dict[str, Any] = {"connect_timeout": _CONNECT_SECONDS}
@@ -130,12 +155,13 @@ def _postgresql(url: URL, connect_args: dict[str, Any]) -> Engine:
         logging_name=_LOGGING_NAME,
         isolation_level="READ COMMITTED",
         connect_args=defaults | connect_args,
+        **pool,
     )
     ask_rested(engine)
     return engine
 
 
-def _mysql(url: URL, connect_args: dict[str, Any]) -> Engine:
+def _mysql(url: URL, connect_args: dict[str, Any], pool: dict[str, Any]) -> Engine:
     driver = url.get_driver_name() if "+" in url.drivername else ""
     if not driver:
         driver = "mysqldb" if find_spec("MySQLdb") else "pymysql"
@@ -152,6 +178,7 @@ def _mysql(url: URL, connect_args: dict[str, Any]) -> Engine:
         # Under MySQL's usual REPEATABLE READ, a compare-and-set would judge by an old snapshot.
         isolation_level="READ COMMITTED",
         connect_args=defaults | connect_args,
+        **pool,
     )
     event.listen(engine, "connect", _on_mysql_connect)
     ask_rested(engine)
@@ -164,3 +191,28 @@ def _on_mysql_connect(connection: Any, record: object) -> None:
     # Without it, MySQL cuts what is too long and keeps silent.
     cursor.execute("SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES')")
     cursor.close()
+
+
+def _other(url: URL, connect_args: dict[str, Any], pool: dict[str, Any]) -> Engine:
+    engine: Engine | None = None
+    with suppress(exc.NoSuchModuleError, ImportError):
+        engine = create_engine(
+            url,
+            hide_parameters=True,
+            logging_name=_LOGGING_NAME,
+            isolation_level="READ COMMITTED",
+            connect_args=connect_args,
+            **pool,
+        )
+    if engine is None:
+        problem = (
+            f"the store cannot live in {url.drivername}, as SQLAlchemy has no dialect or driver of that name "
+            "here: take SQLite, PostgreSQL or MySQL/MariaDB"
+        )
+        raise PreflightError([problem], "SMS store")
+    _log.warning(
+        "SMS store: %s is not tested by this project; PostgreSQL, MySQL, MariaDB and SQLite are",
+        engine.dialect.name,
+    )
+    ask_rested(engine)
+    return engine

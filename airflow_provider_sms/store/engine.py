@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Engine, make_url, select
+from sqlalchemy import Engine, exc, inspect, make_url, select
 
 from airflow_provider_sms.errors import PreflightError, StoreUnavailable
 from airflow_provider_sms.store import schema
 from airflow_provider_sms.store.clock import ServerTime
-from airflow_provider_sms.store.dialects import make_engine
+from airflow_provider_sms.store.dialects import CONNECTIONS, is_known, make_engine
 from airflow_provider_sms.store.failures import mapped_errors, unavailable
 from airflow_provider_sms.store.ids import new_id
 from airflow_provider_sms.store.migrations import PROOF, bring_up
 from airflow_provider_sms.store.number_hash import checked_key
+from airflow_provider_sms.store.trial import try_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +34,8 @@ ResultT = TypeVar("ResultT")
 
 #: How often a transaction that others were in the way of is tried, its last time included.
 _TRIES = 6
+#: Seconds until another process that makes the tables has got on.
+_BETWEEN_TRIES = 0.5
 
 _lock = threading.Lock()
 _open: dict[tuple[URL, Path, str, bytes], Store] = {}
@@ -61,6 +65,7 @@ class Store:
         spool_dir: Path,
         connect_args: Mapping[str, Any] | None = None,
         number_hash_key: str = "",
+        connections: int = CONNECTIONS,
     ) -> Store:
         """
         Open a store, and create or migrate its tables if need be; repeated calls share one engine.
@@ -69,23 +74,24 @@ class Store:
         :param spool_dir: folder for pages that the database could not take; one per store.
         :param connect_args: for the driver, over what this package sets.
         :param number_hash_key: secret under which numbers are hashed into ``mobile_hash``; none if empty.
+        :param connections: so many this process may have open at once; whoever needs one more waits.
         :raises PreflightError: the address is none that a store can have, or the secret is too short.
         :raises StoreUnavailable: the database is away, or its tables are newer than this package.
         """
         address = _parse(url)
         arguments = dict(connect_args or {})
         hash_key = checked_key(number_hash_key)
-        key = (address, spool_dir, repr(sorted(arguments.items())), hash_key)
+        key = (address, spool_dir, repr((connections, sorted(arguments.items()))), hash_key)
         with _lock:
             store = _open.get(key)
             if store is None:
-                store = cls(_prepared(address, arguments), spool_dir, hash_key)
+                store = cls(_prepared(address, arguments, connections), spool_dir, hash_key)
                 _open[key] = store
             return store
 
     @property
     def dialect(self) -> str:
-        """Which database: ``"sqlite"``, ``"postgresql"`` or ``"mysql"``."""
+        """Which database, by SQLAlchemy's name: ``"sqlite"``, ``"postgresql"``, ``"mysql"`` or another."""
         return self.engine.dialect.name
 
     @contextmanager
@@ -166,21 +172,48 @@ def _parse(url: str | URL) -> URL:
     raise PreflightError([problem], "SMS store")
 
 
-def _prepared(address: URL, arguments: dict[str, Any]) -> Engine:
+def _prepared(address: URL, arguments: dict[str, Any], connections: int) -> Engine:
     try:
-        engine = make_engine(address, arguments)
+        engine = make_engine(address, arguments, connections)
     except OSError as error:
         reason = f"its folder: {error.strerror}"
     else:
         _engines.add(engine)
         try:
-            with mapped_errors():
-                bring_up(engine)
+            if is_known(engine):
+                with mapped_errors():
+                    bring_up(engine)
+            else:
+                _try_and_bring_up(engine)
         except BaseException:
             engine.dispose()
             raise
         return engine
     raise StoreUnavailable(unavailable(reason))
+
+
+def _try_and_bring_up(engine: Engine) -> None:
+    with mapped_errors():
+        try:
+            with engine.connect() as connection:
+                is_new = not inspect(connection).has_table(schema.meta.name)
+        except (exc.OperationalError, exc.InterfaceError):
+            raise
+        except (exc.SQLAlchemyError, NotImplementedError):
+            is_new = True  # The trial will say what is missing.
+        if is_new:
+            try_out(engine)
+    # Nobody knows how to lock it, so one of several first users may find the tables half made.
+    for _ in range(_TRIES - 1):
+        try:
+            with mapped_errors():
+                bring_up(engine)
+        except StoreUnavailable:
+            time.sleep(_BETWEEN_TRIES)
+        else:
+            return
+    with mapped_errors():
+        bring_up(engine)
 
 
 def _after_fork() -> None:

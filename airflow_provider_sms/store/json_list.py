@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import String
 
-from airflow_provider_sms.store.spelling import Spelled
+from airflow_provider_sms.store.spelling import STANDARD, Spelled
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 class ListItem(Spelled[str]):
     """
     An item of a JSON list of texts; ``NULL`` when the list is.
+
+    On databases that this package does not know it is always ``NULL``.
 
     :param items: the list.
     :param place: the item's place, from 0.
@@ -27,6 +29,8 @@ class ListItem(Spelled[str]):
         "sqlite": "json_extract({0}, '$[' || {1} || ']')",
         "postgresql": "(CAST({0} AS json) ->> {1})",
         "mysql": "json_unquote(json_extract({0}, concat('$[', {1}, ']')))",
+        # The standard's JSON_VALUE takes no place that is known only row by row.
+        STANDARD: "CAST(NULL AS VARCHAR(128))",
     }
 
     def __init__(self, items: ColumnElement[Any], place: ColumnElement[int]) -> None:

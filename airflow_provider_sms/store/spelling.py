@@ -12,12 +12,15 @@ if TYPE_CHECKING:
 
 ValueT = TypeVar("ValueT")
 
+STANDARD = "standard"
+
 
 class Spelled(FunctionElement[ValueT]):
     """
     An expression of some arguments.
 
-    A subclass gives ``spellings``: for each dialect's name the SQL, with ``{0}`` for the first argument.
+    A subclass gives ``spellings``: for each dialect's name the SQL, with ``{0}`` for the first argument; and
+    under :data:`STANDARD` what any other database that keeps to the standard may understand.
     """
 
     inherit_cache = True
@@ -27,4 +30,5 @@ class Spelled(FunctionElement[ValueT]):
 @compiles(Spelled)
 def _spell(element: Spelled[Any], compiler: Any, **options: Any) -> str:
     arguments = (compiler.process(clause, **options) for clause in element.clauses)
-    return element.spellings[compiler.dialect.name].format(*arguments)
+    spellings = element.spellings
+    return spellings.get(compiler.dialect.name, spellings[STANDARD]).format(*arguments)

@@ -221,6 +221,24 @@ def test_a_store_that_is_none_is_refused(monkeypatch, store_connection, address,
     assert "'elsewhere'" in str(caught.value)
 
 
+def test_any_database_that_sqlalchemy_knows_may_be_tried(monkeypatch, store_connection):
+    """By the extra that Airflow's own hooks have for it; without a driver it is refused by name."""
+    del store_connection
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_ELSEWHERE", "generic://me@db.example.com/sms?sqlalchemy_scheme=nosuch%2Bdriver"
+    )
+    with pytest.raises(errors.PreflightError, match=r"nosuch\+driver.*no dialect or driver of that name"):
+        open_store("elsewhere")
+
+
+def test_the_option_says_how_many_connections_a_process_has(monkeypatch, store_connection):
+    del store_connection
+    monkeypatch.setenv("AIRFLOW__SMS__STORE_CONNECTIONS", "3")
+    store = open_store()
+    assert (store.engine.pool.size(), store.engine.pool._max_overflow) == (3, 0)
+    store.close()
+
+
 @pytest.mark.parametrize("executor", ["CeleryExecutor", "KubernetesExecutor", "LocalExecutor,CeleryExecutor"])
 def test_sqlite_is_refused_where_workers_are_on_several_machines(monkeypatch, store_connection, executor):
     """Each would have a ledger of its own, and people would get messages twice."""

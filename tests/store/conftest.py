@@ -1,6 +1,9 @@
 """
 Stores to test with: SQLite always, PostgreSQL and MySQL where a server answers.
 
+The kind ``other`` is PostgreSQL under a name that the package does not know: all of it goes the way of a
+database that nobody has tested.
+
 ``SMS_TEST_POSTGRES`` and ``SMS_TEST_MYSQL`` say where (SQLAlchemy addresses). Everything happens in a
 schema or database that is made here and dropped at the end.
 """
@@ -17,6 +20,9 @@ from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, exc, make_url
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from airflow_provider_sms.records import DeliveryStatus, Reply, Report
 from airflow_provider_sms.store import schema
@@ -30,15 +36,34 @@ ADDRESSES = {
     "postgresql": os.environ.get("SMS_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/test"),
     "mysql": os.environ.get("SMS_TEST_MYSQL", "mysql+pymysql://root@127.0.0.1:3306/test"),
 }
+#: Servers by kind of store.
+SERVERS = {"postgresql": "postgresql", "mysql": "mysql", "other": "postgresql"}
 NOON = datetime(2025, 3, 1, 4, 0, tzinfo=UTC)
 #: Of the same day in China.
 HALF_PAST_MIDNIGHT = datetime(2025, 2, 28, 16, 30, tzinfo=UTC)
 
 
+class OtherPostgres(PGDialect_psycopg):
+    """PostgreSQL, known to nobody by that name."""
+
+    name = "otherpostgresql"
+    supports_statement_cache = True
+
+
+class OtherMySQL(MySQLDialect_pymysql):
+    """MySQL, known to nobody by that name."""
+
+    name = "othermysql"
+    supports_statement_cache = True
+
+
+registry.impls |= {kind.name: (lambda kind=kind: kind) for kind in (OtherPostgres, OtherMySQL)}
+
+
 @cache
 def _why_not(dialect: str) -> str:
     """Say why a server cannot be used, ``""`` if it can."""
-    url = make_url(ADDRESSES[dialect])
+    url = make_url(ADDRESSES[SERVERS[dialect]])
     engine = create_engine(url, connect_args={"connect_timeout": 3})
     try:
         engine.connect().close()
@@ -51,7 +76,7 @@ def _why_not(dialect: str) -> str:
 
 
 def _run(dialect: str, statement: str) -> None:
-    engine = create_engine(ADDRESSES[dialect], isolation_level="AUTOCOMMIT")
+    engine = create_engine(ADDRESSES[SERVERS[dialect]], isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.exec_driver_sql(statement)
     engine.dispose()
@@ -61,17 +86,19 @@ class Place:
     """An empty place for a store: a file, a schema, or a database."""
 
     def __init__(self, dialect: str, folder) -> None:
-        if dialect in ADDRESSES and (reason := _why_not(dialect)):
+        if dialect in SERVERS and (reason := _why_not(dialect)):
             pytest.skip(reason)
         self.dialect = dialect
         self.name = f"sms_test_{secrets.token_hex(6)}"
         if dialect == "sqlite":
             self.url = make_url(f"sqlite:///{folder / 'sms.db'}")
-        elif dialect == "postgresql":
+        elif SERVERS[dialect] == "postgresql":
             _run(dialect, f"CREATE SCHEMA {self.name}")
-            self.url = make_url(ADDRESSES[dialect]).update_query_dict(
+            self.url = make_url(ADDRESSES["postgresql"]).update_query_dict(
                 {"options": f"-csearch_path={self.name}"}
             )
+            if dialect == "other":
+                self.url = self.url.set(drivername=OtherPostgres.name)
         else:
             _run(dialect, f"CREATE DATABASE {self.name}")
             self.url = make_url(ADDRESSES[dialect]).set(database=self.name)
@@ -83,7 +110,7 @@ class Place:
 
     def drop(self) -> None:
         """Remove it from its server."""
-        if self.dialect == "postgresql":
+        if SERVERS.get(self.dialect) == "postgresql":
             _run(self.dialect, f"DROP SCHEMA {self.name} CASCADE")
         elif self.dialect == "mysql":
             _run(self.dialect, f"DROP DATABASE {self.name}")
@@ -107,7 +134,7 @@ def shared_stores(tmp_path_factory):
         place.drop()
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "mysql"])
+@pytest.fixture(params=["sqlite", "postgresql", "mysql", "other"])
 def store(request, shared_stores):
     """Give an empty store of each kind."""
     store = shared_stores(request.param)
@@ -126,6 +153,20 @@ def place(request, tmp_path):
     place = Place(request.param, tmp_path)
     yield place
     place.drop()
+
+
+@pytest.fixture
+def new_place():
+    """Make empty places of a kind: ``new_place("other", folder)``."""
+    made = []
+
+    def make(dialect, folder):
+        made.append(Place(dialect, folder))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.drop()
 
 
 @pytest.fixture

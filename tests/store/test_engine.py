@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import threading
 import traceback
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect, select, text
 
 from airflow_provider_sms.errors import PreflightError, StoreUnavailable
 from airflow_provider_sms.store import migrations, schema
+from airflow_provider_sms.store.clock import ServerTime
 from airflow_provider_sms.store.engine import Store
 from airflow_provider_sms.store.migrations import bring_up
 from airflow_provider_sms.store.steps import STEPS, Step
@@ -35,6 +39,41 @@ store.prove_writable()
 assert store.engine.pool is before
 print("ok")
 """
+
+
+def test_as_many_connections_as_asked_for_and_no_more(place, tmp_path):
+    """A triggerer needs some thirty at once; whoever asks for one more waits for another's."""
+    store = Store.open(place.url, spool_dir=tmp_path / "spool", connections=12)
+    with ExitStack() as held:
+        for _ in range(12):
+            held.enter_context(store.reading()).execute(select(ServerTime()))
+        assert store.engine.pool.checkedout() == 12
+        store.engine.pool._timeout = 0.01
+        with pytest.raises(StoreUnavailable, match="no free connection"), store.reading():
+            pass
+    assert store.now()
+    store.close()
+
+
+def test_a_store_without_connections_is_refused(place, tmp_path):
+    with pytest.raises(PreflightError, match="store_connections"):
+        Store.open(place.url, spool_dir=tmp_path / "spool", connections=0)
+
+
+def test_twenty_eight_threads_of_a_triggerer_do_not_wait_for_each_other(place, tmp_path):
+    """All of them hold a connection at the same moment."""
+    store = Store.open(place.url, spool_dir=tmp_path / "spool")
+    everybody = threading.Barrier(28, timeout=20)
+
+    def ask(_number):
+        with store.reading() as connection:
+            connection.execute(select(ServerTime()))
+            everybody.wait()
+        return True
+
+    with ThreadPoolExecutor(28) as threads:
+        assert sum(threads.map(ask, range(28))) == 28
+    store.close()
 
 
 def test_a_forked_child_leaves_its_parents_connections_alone(place, tmp_path, run_many):

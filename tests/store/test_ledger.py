@@ -10,6 +10,7 @@ import pytest
 from airflow_provider_sms.errors import PreflightError, StoreUnavailable
 from airflow_provider_sms.records import BatchState
 from airflow_provider_sms.store import planning
+from airflow_provider_sms.store.dialects import is_known
 from airflow_provider_sms.store.ledger import Ledger
 from airflow_provider_sms.store.plans import Outcome, PlannedBatch, PlannedSend, SendSummary
 
@@ -306,8 +307,11 @@ def test_a_vendor_that_counts_wrong_does_not_break_the_sum(plan, ledger, told, a
         ([], [None, None]),
     ],
 )
-def test_messages_are_named_as_far_as_it_is_known(plan, ledger, ask, ids, named):
+def test_messages_are_named_as_far_as_it_is_known(store, plan, ledger, ask, ids, named):
     """One id is everybody's, as many as numbers are theirs in order; anything else is not guessed."""
+    if not is_known(store.engine) and len(set(ids)) > 1:
+        # There is no SQL for an item of a JSON list that every database speaks.
+        named = [None, None]
     plan("key", [["13800000001", "13800000002"]])
     ledger.claim("key", 1, "me", 60, "ref")
     ledger.settle("key", 1, ACCEPTED, owner="me", message_ids=ids)

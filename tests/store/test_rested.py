@@ -11,6 +11,10 @@ _WHO_AM_I = {"postgresql": "SELECT pg_backend_pid()", "mysql": "SELECT connectio
 _END = {"postgresql": "SELECT pg_terminate_backend({})", "mysql": "KILL {}"}
 
 
+def _server(store) -> str:
+    return store.dialect.removeprefix("other")
+
+
 @pytest.fixture
 def end_connection(store):
     """End the server's side of the connection that the store rests on; gives its number."""
@@ -19,10 +23,10 @@ def end_connection(store):
 
     def end() -> int:
         with store.reading() as connection:
-            number = int(connection.exec_driver_sql(_WHO_AM_I[store.dialect]).scalar_one())
+            number = int(connection.exec_driver_sql(_WHO_AM_I[_server(store)]).scalar_one())
         other = create_engine(store.engine.url, isolation_level="AUTOCOMMIT")
         with other.connect() as connection:
-            connection.exec_driver_sql(_END[store.dialect].format(number))
+            connection.exec_driver_sql(_END[_server(store)].format(number))
         other.dispose()
         return number
 
@@ -34,7 +38,7 @@ def test_after_a_rest_nobody_notices(store, end_connection, monkeypatch):
     monkeypatch.setattr("airflow_provider_sms.store.rested._RESTED", 0.0)
     ended = end_connection()
     with store.begin() as connection:
-        assert connection.exec_driver_sql(_WHO_AM_I[store.dialect]).scalar_one() != ended
+        assert connection.exec_driver_sql(_WHO_AM_I[_server(store)]).scalar_one() != ended
 
 
 def test_in_the_midst_of_work_it_is_an_error_once(store, end_connection, monkeypatch):
@@ -42,6 +46,6 @@ def test_in_the_midst_of_work_it_is_an_error_once(store, end_connection, monkeyp
     monkeypatch.setattr("airflow_provider_sms.store.rested._RESTED", 60.0)
     ended = end_connection()
     with pytest.raises(StoreUnavailable), store.begin() as connection:
-        connection.exec_driver_sql(_WHO_AM_I[store.dialect])
+        connection.exec_driver_sql(_WHO_AM_I[_server(store)])
     with store.begin() as connection:
-        assert connection.exec_driver_sql(_WHO_AM_I[store.dialect]).scalar_one() != ended
+        assert connection.exec_driver_sql(_WHO_AM_I[_server(store)]).scalar_one() != ended

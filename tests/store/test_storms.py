@@ -27,7 +27,7 @@ def age(store):
             "sqlite": "strftime('%Y-%m-%d %H:%M:%f', since, :shift || ' minutes') || '000'",
             "postgresql": "since + make_interval(mins => CAST(:shift AS int))",
             "mysql": "since + INTERVAL :shift MINUTE",
-        }[store.dialect]
+        }[store.dialect.removeprefix("other")]
         died = shift.replace("since", "pending_until")
         with store.begin() as connection:
             update = f"UPDATE sms_storms SET since = {shift}, pending_until = {died}"  # noqa: S608

@@ -1,0 +1,152 @@
+"""Many rows at once: every way that can write to a database writes the same rows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import event, exc, select
+
+from airflow_provider_sms.store import bulk, plain
+from airflow_provider_sms.store.schema import replies
+
+NOON = datetime(2025, 3, 1, 4, 0, 0, 123_456, tzinfo=UTC)
+LATER = NOON + timedelta(seconds=1)
+#: What some way or other to write rows would have to escape, or cannot tell from NULL.
+NASTY = [
+    "",
+    "NULL",
+    "\\N",
+    "a\tb",
+    "a\nb",
+    "a\r\nb",
+    "\\",
+    "\\\\t",
+    "'",
+    '"',
+    "%s",
+    "?",
+    ":x",
+    "{",
+    "退订𠮷😀",
+    " x ",
+]
+#: Vendors' texts; NUL is no text to PostgreSQL, and half a character none to anybody.
+_TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30)
+
+
+@pytest.fixture(params=["its own way", "plain"])
+def way(request, monkeypatch):
+    """Write as the package does on this database, and as it would on one that it does not know."""
+    if request.param == "plain":
+        monkeypatch.setattr(bulk, "_way", lambda _connection: plain)
+    return request.param
+
+
+def _columns(contents, seqs=None, **fields: Any):
+    return {
+        "page_id": "page",
+        "seq": list(range(len(contents))) if seqs is None else seqs,
+        "conn_id": "sms_main",
+        "vendor": "wavecom",
+        "vendor_message_id": "",
+        "mobile": "13800000001",
+        "content": contents,
+        "extno": "",
+        "received_at": [NOON + timedelta(seconds=place % 3) for place in range(len(contents))],
+        "time_source": "vendor",
+        "landed_at": NOON,
+        "mobile_hash": [None if place % 2 else "hash" for place in range(len(contents))],
+    } | fields
+
+
+def _rows(connection, *names: str):
+    wanted = [replies.c[name] for name in names]
+    return [
+        tuple(row) for row in connection.execute(select(*wanted).order_by(replies.c.page_id, replies.c.seq))
+    ]
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("times", [1, bulk.COPY_FROM])
+@pytest.mark.parametrize("write", [bulk.append, bulk.upsert])
+def test_what_is_written_is_what_is_read(store, write, times):
+    """Texts to the character, times to the microsecond, nothing where there is nothing."""
+    columns = _columns(NASTY * times)
+    with store.begin() as connection:
+        write(connection, replies, columns, len(NASTY) * times)
+        found = _rows(connection, "content", "received_at", "mobile_hash", "conn_id")
+    wanted = zip(columns["content"], columns["received_at"], columns["mobile_hash"], strict=True)
+    assert found == [(*row, "sms_main") for row in wanted]
+
+
+@pytest.mark.usefixtures("way")
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(contents=st.lists(_TEXTS, min_size=1, max_size=15))
+def test_any_text_survives(store, contents):
+    with store.engine.connect() as connection:
+        bulk.append(connection, replies, _columns(contents), len(contents))
+        assert [text for (text,) in _rows(connection, "content")] == contents
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("count", [4, bulk.COPY_FROM + 1])
+def test_rows_that_are_there_get_the_new_values_but_for_those_that_stay(store, count):
+    with store.begin() as connection:
+        bulk.append(connection, replies, _columns(["old"] * (count - 2)), count - 2)
+        newer = _columns(["new"] * count, landed_at=LATER)
+        bulk.upsert(connection, replies, newer, count, keep=("landed_at",))
+        found = _rows(connection, "seq", "content", "landed_at")
+    assert found == [(seq, "new", NOON if seq < count - 2 else LATER) for seq in range(count)]
+
+
+@pytest.mark.usefixtures("way")
+def test_keys_of_several_columns_that_all_vary(store):
+    pages = ["a", "a", "b", "b"]
+    with store.begin() as connection:
+        bulk.append(connection, replies, _columns(["old", "old"], [0, 1], page_id=["a", "b"]), 2)
+        bulk.upsert(connection, replies, _columns(["new"] * 4, [0, 1, 0, 1], page_id=pages), 4)
+        assert _rows(connection, "page_id", "seq", "content") == [
+            (page, seq, "new") for page, seq in zip(pages, [0, 1, 0, 1], strict=True)
+        ]
+
+
+@pytest.mark.usefixtures("way")
+def test_rows_that_must_not_be_there_are_refused_when_they_are(store):
+    """An append never changes a row."""
+    with store.engine.connect() as connection:
+        bulk.append(connection, replies, _columns(["old"]), 1)
+        with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
+            bulk.append(connection, replies, _columns(["new"] * bulk.COPY_FROM), bulk.COPY_FROM)
+
+
+def test_the_plain_way_yields_to_who_was_faster(store):
+    """Between its question and its insert another makes one of the rows: none is lost, none is twice."""
+    if store.dialect == "sqlite":
+        pytest.skip("on SQLite writers take turns: there is no between")
+    raced = []
+
+    def race(_connection, clause, *_more: Any):
+        if clause.is_insert and not raced:
+            raced.append(True)
+            with store.begin() as other:
+                other.execute(replies.insert(), _row(_columns(["theirs"], [2]), 0))
+
+    with store.begin() as connection:
+        event.listen(connection, "before_execute", race)
+        plain.upsert(connection, replies, _columns(["ours"] * 5), 5, ())
+        event.remove(connection, "before_execute", race)
+        assert raced
+        assert _rows(connection, "seq", "content") == [(seq, "ours") for seq in range(5)]
+
+
+def test_the_plain_way_does_not_take_any_refusal_for_a_row_that_is_there(store):
+    with store.engine.connect() as connection, pytest.raises(exc.IntegrityError):
+        plain.upsert(connection, replies, _columns(["fine", None]), 2, ())
+
+
+def _row(columns, place):
+    return {name: values[place] if isinstance(values, list) else values for name, values in columns.items()}
