@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Boolean, Integer
+from sqlalchemy import Boolean, Integer, exc
 
 from airflow_provider_sms.store import executing
 from airflow_provider_sms.store.columnar import each_once, is_one
 from airflow_provider_sms.store.columns import UtcDateTime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Column, Table
@@ -53,11 +54,34 @@ def _copy(connection: Connection, table: Table, into: str, columns: Mapping[str,
     lines = "\n".join(map("\t".join, zip(*texts, strict=True)))
     driver_connection: Any = connection.connection.driver_connection
     with (
+        _errors_told(connection),
         driver_connection.cursor() as cursor,
         cursor.copy(f"COPY {into} ({', '.join(columns)}) FROM STDIN") as copy,
     ):
         copy.write(lines)
         copy.write("\n")
+
+
+@contextmanager
+def _errors_told(connection: Connection) -> Iterator[None]:
+    """Tell the driver's errors as SQLAlchemy does: past it, nobody would map them or drop the connection."""
+    dialect = connection.dialect
+    try:
+        yield
+    except dialect.loaded_dbapi.Error as error:
+        lost = dialect.is_disconnect(error, connection.connection.driver_connection, None)
+        told = exc.DBAPIError.instance(
+            "COPY",
+            None,
+            error,
+            dialect.loaded_dbapi.Error,
+            hide_parameters=True,
+            connection_invalidated=lost,
+            dialect=dialect,
+        )
+        if lost:
+            connection.invalidate(error)
+        raise told from error
 
 
 def _as_text(column: Column[Any], values: Any, count: int) -> Iterable[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, exc, select
 
+from airflow_provider_sms.errors import StoreUnavailable
 from airflow_provider_sms.store import bulk, plain
 from airflow_provider_sms.store.schema import replies
 
@@ -121,6 +123,42 @@ def test_rows_that_must_not_be_there_are_refused_when_they_are(store):
         bulk.append(connection, replies, _columns(["old"]), 1)
         with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
             bulk.append(connection, replies, _columns(["new"] * bulk.COPY_FROM), bulk.COPY_FROM)
+
+
+@pytest.mark.usefixtures("way")
+def test_a_refusal_of_many_rows_tells_no_values(store):
+    """Neither does the driver's own error, which quotes the key, hang on to it."""
+    many = bulk.COPY_FROM
+    with pytest.raises(StoreUnavailable) as caught, store.begin() as connection:
+        bulk.append(connection, replies, _columns(["x"] * many, page_id="canary", seqs=[7] * many), many)
+    told = "".join(traceback.format_exception(caught.value))
+    assert "canary" not in told.replace('page_id="canary"', "")
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.usefixtures("way")
+def test_a_connection_that_is_lost_before_many_rows_is_dropped(store):
+    """The store is away for this transaction and back for the next."""
+    kind = store.dialect.removeprefix("other")
+    if kind == "sqlite":
+        pytest.skip("SQLite has no connection that could be lost")
+    who, end = {
+        "postgresql": ("SELECT pg_backend_pid()", "SELECT pg_terminate_backend({})"),
+        "mysql": ("SELECT connection_id()", "KILL {}"),
+    }[kind]
+    many = bulk.COPY_FROM
+
+    def write_after_the_end():
+        with store.begin() as connection:
+            number = connection.exec_driver_sql(who).scalar_one()
+            with store.begin() as other:
+                other.exec_driver_sql(end.format(number))
+            bulk.append(connection, replies, _columns(["x"] * many), many)
+
+    with pytest.raises(StoreUnavailable):
+        write_after_the_end()
+    with store.begin() as connection:
+        assert _rows(connection, "seq") == []
 
 
 def test_the_plain_way_yields_to_who_was_faster(store):
