@@ -199,8 +199,8 @@ def _try_and_bring_up(engine: Engine) -> None:
                 is_new = not inspect(connection).has_table(schema.meta.name)
         except (exc.OperationalError, exc.InterfaceError):
             raise
-        except (exc.SQLAlchemyError, NotImplementedError):
-            is_new = True  # The trial will say what is missing.
+        except Exception:  # noqa: BLE001 - the trial will say what is missing
+            is_new = True
         if is_new:
             try_out(engine)
     # Nobody knows how to lock it, so one of several first users may find the tables half made.

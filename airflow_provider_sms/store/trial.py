@@ -37,7 +37,7 @@ def try_out(engine: Engine) -> None:
     """
     name = engine.dialect.name
     table = Table(
-        f"sms_trial_{new_id()[:12]}",
+        f"sms_trial_{new_id()[-12:]}",
         MetaData(),
         Column("id", key(64), primary_key=True),
         Column("number", Integer, nullable=False),
@@ -75,7 +75,7 @@ def _holds_now(check: Callable[[], bool]) -> bool:
         if error.connection_invalidated:
             raise
         return False
-    except (exc.SQLAlchemyError, NotImplementedError):
+    except Exception:  # noqa: BLE001 - dialects lack things in all kinds of ways, attributes among them
         return False
 
 
