@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
-from zoneinfo import ZoneInfo
 
+from airflow_provider_sms.days import read_hours, read_zone
 from airflow_provider_sms.errors import PreflightError
 from airflow_provider_sms.exporting.tables import TABLES
 from airflow_provider_sms.store.frames.outcomes import BY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from zoneinfo import ZoneInfo
 
     from airflow_provider_sms.store.engine import Store
     from airflow_provider_sms.store.frames.outcomes import By
 
 FORMATS = ("parquet", "csv")
 NUMBERS = ("masked", "hash", "plain")
-_MOST_HOURS = 10 * 366 * 24
 
 
 class Order(NamedTuple):
@@ -74,8 +73,8 @@ def checked_order(
         number=number,
         texts=_switch("texts", texts, problems),
         by=tuple(name for name in known if name in keys),  # type: ignore[misc]
-        zone=_zone(timezone, problems),
-        silent_after_hours=_hours(silent_after_hours, problems),
+        zone=read_zone(timezone, problems),
+        silent_after_hours=read_hours(silent_after_hours, problems),
     )
 
 
@@ -118,22 +117,3 @@ def _switch(name: str, value: Any, problems: list[str]) -> bool:
     if said not in {"false", "0", "no", "none", ""}:
         problems.append(f"{name} is {value!r}: use True or False")
     return False
-
-
-def _zone(name: Any, problems: list[str]) -> ZoneInfo:
-    try:
-        return ZoneInfo(str(name))
-    except (KeyError, ValueError, OSError):
-        problems.append(f"timezone is {name!r}: give a name like Asia/Shanghai")
-    return ZoneInfo("UTC")
-
-
-def _hours(value: Any, problems: list[str]) -> float:
-    try:
-        hours = float(value)
-    except (TypeError, ValueError):
-        hours = math.nan
-    if 0 <= hours <= _MOST_HOURS:
-        return hours
-    problems.append(f"silent_after_hours is {value!r}: give a number of hours, 0 to {_MOST_HOURS:,}")
-    return 0.0

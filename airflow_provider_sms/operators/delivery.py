@@ -110,8 +110,8 @@ def _checked(start: Any, end: Any, timezone: Any, silent_after_hours: Any, task_
 
     :raises PreflightError: listing what is wrong with them.
     """
+    from airflow_provider_sms.days import HOURS_A_DAY, read_day, read_hours, read_zone
     from airflow_provider_sms.errors import PreflightError
-    from airflow_provider_sms.operators.days import HOURS_A_DAY, read_day, read_hours, read_zone
 
     problems: list[str] = []
     zone = read_zone(timezone, problems)

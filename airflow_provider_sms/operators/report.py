@@ -124,8 +124,8 @@ class SmsDeliveryReportOperator(BaseOperator):
 
         :raises PreflightError: listing what is wrong with them.
         """
+        from airflow_provider_sms.days import read_day, read_hours, read_zone
         from airflow_provider_sms.errors import PreflightError
-        from airflow_provider_sms.operators.days import read_day, read_hours, read_zone
 
         problems: list[str] = []
         zone = read_zone(self.timezone, problems)
