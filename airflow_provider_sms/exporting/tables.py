@@ -106,7 +106,7 @@ def parts_of_day(store: Store, order: Order, span: Span) -> Iterator[list[Sequen
 
 def _columns(store: Store, table: _Rows | _Frame, order: Order, span: Span) -> Iterator[list[Sequence[Any]]]:
     if isinstance(table, _Rows):
-        with store.reading() as connection:
+        with store.sweeping() as connection:
             yield from parts_of(connection, table.select(order, span), ROWS)
         return
     frame = table.make(store, order, span)

@@ -29,6 +29,11 @@ CONNECTIONS = 32
 #: So many of them stay open. SQLite's are cheap to open, and each keeps up to 64 MB of the file in memory.
 _KEPT = 10
 _KEPT_BY_SQLITE = 5
+#: Kilobytes: the index of numbers is written at random, and must stay in memory to be fast.
+_SQLITE_CACHE = 65_536
+#: Every sort of a statement takes as much as the cache may, before it turns to a file.
+_SQLITE_SWEEPING_CACHE = 16_384
+_CACHE = "sms_cache"
 _KNOWN = frozenset({"sqlite", "postgresql", "mysql", "mariadb"})
 
 _log = logging.getLogger(__name__)
@@ -113,8 +118,7 @@ def _on_sqlite_connect(connection: sqlite3.Connection, record: object) -> None:
     _use_wal(cursor)
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
-    # 64 MB: the index of numbers is written at random, and must stay in memory to be fast.
-    cursor.execute("PRAGMA cache_size = -65536")
+    cursor.execute(f"PRAGMA cache_size = -{_SQLITE_CACHE}")
     cursor.close()
 
 
@@ -138,8 +142,12 @@ def _use_wal(cursor: sqlite3.Cursor) -> None:
 def _on_sqlite_begin(connection: Connection) -> None:
     # A transaction that reads first and writes later cannot wait for another writer: it fails at
     # once. So whoever may write says so at the start.
-    reads_only = connection.get_execution_options().get("sms_read_only", False)
-    connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
+    options = connection.get_execution_options()
+    connection.exec_driver_sql("BEGIN" if options.get("sms_read_only", False) else "BEGIN IMMEDIATE")
+    cache = _SQLITE_SWEEPING_CACHE if options.get("sms_sweeps", False) else _SQLITE_CACHE
+    if connection.info.get(_CACHE, _SQLITE_CACHE) != cache:
+        connection.exec_driver_sql(f"PRAGMA cache_size = -{cache}")
+        connection.info[_CACHE] = cache
 
 
 def _postgresql(url: URL, connect_args: dict[str, Any], pool: dict[str, Any]) -> Engine:

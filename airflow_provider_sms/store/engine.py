@@ -132,6 +132,16 @@ class Store:
         with mapped_errors(), self.engine.connect() as connection:
             yield connection.execution_options(sms_read_only=True)
 
+    @contextmanager
+    def sweeping(self) -> Iterator[Connection]:
+        """
+        Give a connection for reading very many rows, in memory that they do not fill.
+
+        :raises StoreUnavailable: as for :meth:`begin`.
+        """
+        with self.reading() as connection:
+            yield connection.execution_options(sms_sweeps=True)
+
     def now(self) -> datetime:
         """Tell the time (UTC) by the database server's clock, the one that leases and claims go by."""
         with self.reading() as connection:

@@ -112,6 +112,25 @@ def test_a_sqlite_store_survives_a_power_cut(tmp_path):
     store.close()
 
 
+def test_sqlite_sweeps_in_little_memory(tmp_path):
+    """Its sorts take what its cache may; the next to use the connection has all of the cache again."""
+    store = Store.open(f"sqlite:///{tmp_path}/sms.db", spool_dir=tmp_path, connections=1)
+    sizes = []
+    for connected in (
+        store.sweeping,
+        store.sweeping,
+        store.reading,
+        store.begin,
+        store.sweeping,
+        store.begin,
+    ):
+        with connected() as connection:
+            store.clock(connection)
+            sizes.append(-connection.exec_driver_sql("PRAGMA cache_size").scalar_one())
+    assert sizes == [16_384, 16_384, 65_536, 65_536, 16_384, 65_536]
+    store.close()
+
+
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "oracle://host/db", "no address"])
 def test_what_cannot_be_a_store_is_refused(url, tmp_path):
     with pytest.raises(PreflightError, match="SMS store"):

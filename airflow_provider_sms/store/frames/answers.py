@@ -96,7 +96,7 @@ def answers_frame(store: Store, start: datetime, end: datetime, *, within_days: 
     messages = _messages(start - timedelta(days=within_days), end).where(
         mobile.in_(select(replies.c.mobile).where(*span))
     )
-    with store.reading() as connection:
+    with store.sweeping() as connection:
         received = read(connection, ordered, _REPLY)
         sent = read(connection, messages, _MESSAGE)
     return _answers(received, sent, timedelta(days=within_days))

@@ -46,7 +46,7 @@ def latency_counts(store: Store, start: date, end: date, *, timezone: str = "Asi
     """
     import pandas as pd
 
-    with store.reading() as connection:
+    with store.sweeping() as connection:
         parts = [
             read(connection, _statement(span), _FIELDS).astype({"conn_id": "object"})
             for span in local_days(start, end, ZoneInfo(timezone))

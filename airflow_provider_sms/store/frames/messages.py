@@ -61,7 +61,7 @@ def message_frame(store: Store, start: datetime, end: datetime) -> pd.DataFrame:
     :param end: aware, not included.
     :raises StoreUnavailable: the store is away.
     """
-    with store.reading() as connection:
+    with store.sweeping() as connection:
         return read(connection, messages(start, end), FIELDS)
 
 

@@ -1,8 +1,9 @@
 """
 What became of the messages of some days: one outcome each, counted in the database.
 
-Only where percentiles are wanted does every message come over, in some forty bytes; else the database groups
-them, and what comes over is as large as the answer (and the blocks of numbers, for carriers and provinces).
+Only where percentiles are wanted does every message come over; else the database groups them, and what
+comes over is as large as the answer (and the blocks of numbers, for carriers and provinces). Either way it
+is counted part by part: what is kept is as large as the answer, and each different latency of a group.
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ from airflow_provider_sms.records import BatchState, DeliveryStatus
 from airflow_provider_sms.store.carriers import PREFIX, carrier_of_prefix, province_of_prefix
 from airflow_provider_sms.store.clock import Elapsed
 from airflow_provider_sms.store.columns import UtcDateTime
-from airflow_provider_sms.store.frames.fields import Kind
+from airflow_provider_sms.store.frames.blocks import BlockNames
+from airflow_provider_sms.store.frames.counting import Counting
 from airflow_provider_sms.store.frames.messages import MOMENT, submitted_within
-from airflow_provider_sms.store.frames.reading import Growing, joined, parts_of
+from airflow_provider_sms.store.frames.reading import parts_of
 from airflow_provider_sms.store.schema import batches
 from airflow_provider_sms.store.views import message_status
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
@@ -55,50 +57,58 @@ class Wish(NamedTuple):
     :param zone: whose days and hours.
     :param silent_before: who was due before this and has no final report is silent.
     :param language: of the names of carriers and provinces.
-    :param latencies: whether every latency is wanted, or counts only.
+    :param percentiles: which latencies are wanted, 0 to 100, by the names of their columns; if none, no
+        latency is read.
     """
 
     by: tuple[str, ...]
     zone: ZoneInfo
     silent_before: datetime
     language: Language
-    latencies: bool
+    percentiles: dict[str, float]
 
 
-def outcomes_of(connection: Connection, spans: Sequence[Span], wish: Wish) -> pd.DataFrame:
+class Outcomes(NamedTuple):
     """
-    Judge the messages of some days.
+    What became of messages.
 
-    :return: a row per message, or per group of them: the columns of ``by`` but for ``day`` (``category``;
-        ``hour`` is ``int64``), ``outcome`` (``category``), ``reported`` (0 or 1: whether there is any
-        report), ``messages``, ``segments`` (``int64``), ``latency`` (seconds; of delivered messages, if
-        wanted).
+    :param counts: a row per group: the columns of ``by`` but for ``day`` (text; ``hour`` is ``int64``),
+        ``outcome`` (text), ``reported`` (0 or 1: whether there is any report), ``messages``, ``segments``
+        (``int64``).
+    :param latencies: a row per group that has delivered messages: the same columns of ``by``, and percentiles
+        of the seconds that they took (``float64``).
     """
+
+    counts: pd.DataFrame
+    latencies: pd.DataFrame
+
+
+def outcomes_of(connection: Connection, spans: Sequence[Span], wish: Wish) -> Outcomes:
+    """Judge the messages of some days."""
     labels = [name for name in wish.by if name != "day"]
-    columns = {name: _growing(name, wish) for name in labels}
-    columns |= {"outcome": Growing(Kind.LABEL), "reported": Growing(Kind.WHOLE)}
-    columns |= {"messages": Growing(Kind.WHOLE), "segments": Growing(Kind.WHOLE)}
-    columns |= {"latency": Growing(Kind.NUMBER)}
+    counting = Counting([*labels, "outcome", "reported"])
+    namings = {name: _naming(name, wish.language) for name in labels}
     for span in spans:
+        if "hour" in labels:
+            namings["hour"] = _clock_hours(span, wish.zone).__getitem__
         for part in parts_of(connection, _statement(span, labels, wish)):
-            for (name, column), values in zip(columns.items(), part, strict=True):
-                column.add(_clock_hours(values, span, wish) if name == "hour" else values)
-    return joined(columns)
+            *keys, messages, segments, latencies = part
+            for place, name in enumerate(labels):
+                keys[place] = map(namings[name], keys[place])
+            counting.add(keys, (messages, segments), latencies if wish.percentiles else ())
+    latencies = counting.latencies(wish.percentiles).drop(columns=["outcome", "reported"])
+    return Outcomes(counting.counts(), latencies)
 
 
-def _growing(name: str, wish: Wish) -> Growing:
-    if name == "hour":
-        return Growing(Kind.WHOLE)
+def _naming(name: str, language: Language) -> Callable[[Any], Any]:
     # The database tells the block of a number: its name is looked up once per block, not per message.
     blocks = {"carrier": carrier_of_prefix, "province": province_of_prefix}
-    naming = blocks.get(name)
-    return Growing(Kind.LABEL, partial(naming, language=wish.language) if naming else None)
+    return BlockNames(partial(blocks[name], language=language)) if name in blocks else lambda value: value
 
 
-def _clock_hours(values: Sequence[int], span: Span, wish: Wish) -> list[int]:
+def _clock_hours(span: Span, zone: ZoneInfo) -> list[int]:
     """Give the hours that a zone's clocks show so many hours after midnight."""
-    hours = [(span.since + timedelta(hours=hour)).astimezone(wish.zone).hour for hour in range(26)]
-    return [hours[value] for value in values]
+    return [(span.since + timedelta(hours=hour)).astimezone(zone).hour for hour in range(26)]
 
 
 def _statement(span: Span, labels: Sequence[str], wish: Wish) -> Select[Any]:
@@ -108,7 +118,7 @@ def _statement(span: Span, labels: Sequence[str], wish: Wish) -> Select[Any]:
     keys.append(outcome_of(told, wish.silent_before).label("outcome"))
     reported = case((told.c.delivery.in_((*_FINAL, DeliveryStatus.PENDING.value)), 1), else_=0)
     keys.append(reported.label("reported"))
-    if wish.latencies:
+    if wish.percentiles:
         delivered = case((told.c.delivery == DeliveryStatus.DELIVERED.value, told.c.latency_seconds))
         return select(*keys, literal_column("1", Integer), told.c.segments, delivered)
     counts = (func.count(), func.sum(told.c.segments), null())

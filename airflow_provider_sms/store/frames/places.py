@@ -63,7 +63,7 @@ def places_frame(
     import pandas as pd
 
     sums: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0] * (len(_COUNTS) + 1))
-    with store.reading() as connection:
+    with store.sweeping() as connection:
         silent_before = store.clock(connection) - timedelta(hours=silent_after_hours)
         for span in local_days(start, end, ZoneInfo(timezone)):
             for blocks, *counts in parts_of(connection, _statement(span, silent_before, conn_ids)):

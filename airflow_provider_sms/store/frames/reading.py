@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_sms.store.frames.fields import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     import pandas as pd
     from sqlalchemy import Select
@@ -41,31 +41,21 @@ def read(connection: Connection, statement: Select[Any], fields: Sequence[Field]
 
     :return: a frame of these columns and their types.
     """
-    columns = [Growing(field.kind) for field in fields]
+    import pandas as pd
+
+    columns = [_Growing(field.kind) for field in fields]
     for part in parts_of(connection, statement):
         for column, values in zip(columns, part, strict=True):
             column.add(values)
-    return joined({field.name: column for field, column in zip(fields, columns, strict=True)})
+    series = {field.name: column.series() for field, column in zip(fields, columns, strict=True)}
+    return pd.DataFrame(series, copy=False)
 
 
-def joined(columns: Mapping[str, Growing]) -> pd.DataFrame:
-    """Make a frame of columns that have grown to one length."""
-    import pandas as pd
+class _Growing:
+    """A column that grows by parts."""
 
-    return pd.DataFrame({name: column.series() for name, column in columns.items()}, copy=False)
-
-
-class Growing:
-    """
-    A column that grows by parts.
-
-    :param kind: what it holds.
-    :param name_of: for labels, what each different value is called in the end.
-    """
-
-    def __init__(self, kind: Kind, name_of: Callable[[str], str] | None = None) -> None:
+    def __init__(self, kind: Kind) -> None:
         self._kind = kind
-        self._name_of = name_of
         self._parts: list[Any] = []
         self._codes: dict[Any, int] = {None: -1}
 
@@ -90,10 +80,9 @@ class Growing:
         if self._kind is not Kind.LABEL:
             return _chained(parts or [_packed(self._kind, ())])
         codes = np.concatenate(parts) if parts else np.empty(0, "int32")
-        found = list(self._codes)[1:]
-        labels = pd.Index(list(map(self._name_of, found)) if self._name_of else found, dtype=text_type())
+        labels = pd.Index(list(self._codes)[1:], dtype=text_type())
         # In the order of the alphabet: groups and sorted values then come as one expects them.
-        ordered = labels.unique().sort_values()
+        ordered = labels.sort_values()
         place = np.append(ordered.get_indexer(labels), -1)
         return pd.Series(pd.Categorical.from_codes(place[codes], categories=ordered))
 

@@ -76,7 +76,7 @@ def replies_frame(store: Store, start: datetime, end: datetime) -> pd.DataFrame:
     span = (replies.c.received_at >= start, replies.c.received_at < end)
     statement = _columns(replies, REPLIES).where(*span)
     ordered = statement.order_by(replies.c.received_at, replies.c.page_id, replies.c.seq)
-    with store.reading() as connection:
+    with store.sweeping() as connection:
         return read(connection, ordered, REPLIES)
 
 
@@ -93,7 +93,7 @@ def reports_frame(store: Store, start: datetime, end: datetime) -> pd.DataFrame:
     :param end: aware, not included.
     :raises StoreUnavailable: the store is away.
     """
-    with store.reading() as connection:
+    with store.sweeping() as connection:
         return read(connection, landed_reports(start, end), REPORTS)
 
 
@@ -109,7 +109,7 @@ def balances_frame(store: Store, start: datetime, end: datetime) -> pd.DataFrame
     :param end: aware, not included.
     :raises StoreUnavailable: the store is away.
     """
-    with store.reading() as connection:
+    with store.sweeping() as connection:
         return read(connection, told_balances(start, end), BALANCES)
 
 
