@@ -6,6 +6,7 @@ Lines are counted by tracing, in the main thread and in all others.
 
 from __future__ import annotations
 
+import dis
 import json
 import os
 import signal
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import CodeType, FrameType
 
+_LOAD_CONST, _SWAP = dis.opmap["LOAD_CONST"], dis.opmap["SWAP"]
 _PACKAGE = str(Path(airflow_provider_sms.__file__).parent) + os.sep
 _SANDBOX = os.path.join(_PACKAGE, "sandbox")  # noqa: PTH118 - compared with code's file names, which are text
 
@@ -125,6 +127,24 @@ def striking_after(lines: int, strike: Callable[[], None]) -> Iterator[None]:
         yield
 
 
+def _leaves_a_block(frame: FrameType) -> bool:
+    """
+    Tell whether this line is a ``with`` whose block has ended: its exit is about to be called.
+
+    Nothing but a tracer can raise there (signals are looked at right after calls and at jumps back, which is
+    within the block), and what the block holds, a lock for one, would never be let go.
+    """
+    code = frame.f_code
+    at = frame.f_lasti
+    if code.co_code[at] == _SWAP:
+        # What the block returns waits below its exit.
+        at += 2
+    return all(
+        code.co_code[place] == _LOAD_CONST and code.co_consts[code.co_code[place + 1]] is None
+        for place in (at, at + 2, at + 4)
+    )
+
+
 @contextmanager
 def _traced(
     at_line: Callable[[str, int], None], of_interest: Callable[[CodeType], bool] = lambda _: True
@@ -138,7 +158,7 @@ def _traced(
 
         def within(frame: FrameType, event: str, arg: Any) -> Any:
             del arg
-            if event == "line":
+            if event == "line" and not _leaves_a_block(frame):
                 at_line(file, frame.f_lineno)
             return within
 
