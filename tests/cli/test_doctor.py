@@ -26,7 +26,7 @@ def test_all_is_well_and_only_balances_were_asked_for(sms, sandbox, connections)
     for vendor in VENDORS:
         assert f"ok    connection 'sms_{vendor}' ({vendor}): it answers; " in said.out
         assert set(sandbox.calls.by_operation(vendor)) == {"balance"}
-    assert "ok    store: sqlite, schema version 1, can be read and written" in said.out
+    assert "ok    store: sqlite, schema version 2, can be read and written" in said.out
     assert "nothing needs a person" in said.out
     assert "MEND" not in said.out
 

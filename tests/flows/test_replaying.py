@@ -44,6 +44,15 @@ def _half(original):
     return parse
 
 
+@contextlib.contextmanager
+def _parsing(vendor_class, parse):
+    """Let a vendor's reports be read by another parser alone: the reading by columns abstains."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(vendor_class, "parse_reports", parse)
+        patched.setattr(vendor_class, "columns_of_reports", lambda *_: None)
+        yield
+
+
 @pytest.fixture
 def collect_whatever_comes(collect):
     """Collect until the queue is empty, whatever it takes."""
@@ -72,7 +81,7 @@ def replay(store):
 @pytest.mark.parametrize("broken", [_broken, _buggy, "half"])
 @pytest.mark.parametrize("vendor_class", [BeidoutongVendor, WavecomVendor, SmsAdminVendor])
 def test_what_a_broken_parser_left_lands_whole_after_the_fix(
-    sandbox, gateway_of, collect_whatever_comes, replay, rows, monkeypatch, vendor_class, broken
+    sandbox, gateway_of, collect_whatever_comes, replay, rows, vendor_class, broken
 ):
     """Every record of every page, once; and the vendor is not asked again."""
     vendor = vendor_class.name
@@ -80,10 +89,8 @@ def test_what_a_broken_parser_left_lands_whole_after_the_fix(
     extra = {"page_size": 100} if vendor == "beidoutong" else {}
     gateway = gateway_of(vendor, **extra)
     original = vendor_class.parse_reports
-    with monkeypatch.context() as patched:
-        # The empty page at the end must be known as such, or the collecting never ends.
-        spoiled = _half(original) if broken == "half" else _unless_empty(original, broken)
-        patched.setattr(vendor_class, "parse_reports", spoiled)
+    # The empty page at the end must be known as such, or the collecting never ends.
+    with _parsing(vendor_class, _half(original) if broken == "half" else _unless_empty(original, broken)):
         collect_whatever_comes(gateway)
     landed_before = rows("SELECT count(*) FROM sms_reports")[0]
     assert landed_before < len(sent)
@@ -116,17 +123,16 @@ def test_replaying_again_changes_nothing(sandbox, gateway_of, collect, store, ro
     assert rows("SELECT * FROM sms_replies ORDER BY seq") == before
 
 
-def test_rows_that_a_former_parser_made_up_go(sandbox, gateway_of, collect, store, replay, rows, monkeypatch):
+def test_rows_that_a_former_parser_made_up_go(sandbox, gateway_of, collect, store, replay, rows):
     """One record was once read as three, of which two were none."""
     (sent,) = sandbox.queue_reports("wavecom", 1)
     gateway = gateway_of("wavecom")
     made_up = [
         Report("x", f"1390000000{n}", DeliveryStatus.FAILED, "", "", "", datetime.now(UTC)) for n in range(3)
     ]
-    with monkeypatch.context() as patched:
-        patched.setattr(WavecomVendor, "parse_reports", lambda *_: Page(made_up, complete=False, problem="?"))
-        with contextlib.suppress(errors.WireFormatError):
-            collect(gateway, max_pages=1)
+    worse = _parsing(WavecomVendor, lambda *_: Page(made_up, complete=False, problem="?"))
+    with worse, contextlib.suppress(errors.WireFormatError):
+        collect(gateway, max_pages=1)
     assert rows("SELECT count(*) FROM sms_reports") == [3]
     (done,) = replay(gateway)
     assert done.after is PageState.LANDED
@@ -135,16 +141,14 @@ def test_rows_that_a_former_parser_made_up_go(sandbox, gateway_of, collect, stor
 
 
 def test_what_is_still_unreadable_stays_with_its_bytes_and_its_rows(
-    sandbox, gateway_of, collect, store, replay, rows, monkeypatch
+    sandbox, gateway_of, collect, store, replay, rows
 ):
     """A replay by a parser that is worse, or as bad, takes nothing away."""
     sandbox.queue_reports("beidoutong", 5)
     gateway = gateway_of("beidoutong")
-    with monkeypatch.context() as patched:
-        patched.setattr(BeidoutongVendor, "parse_reports", _half(BeidoutongVendor.parse_reports))
+    with _parsing(BeidoutongVendor, _half(BeidoutongVendor.parse_reports)):
         collect(gateway)
-    with monkeypatch.context() as patched:
-        patched.setattr(BeidoutongVendor, "parse_reports", _buggy)
+    with _parsing(BeidoutongVendor, _buggy):
         (done,) = replay(gateway)
     assert (done.after, done.records, done.problem) == (
         PageState.QUARANTINED,
@@ -219,9 +223,7 @@ def test_a_push_is_replayed_as_what_it_was(sandbox, gateway_of, store, rows):
     assert done.problem == "the event belongs to the replies, its page to the reports"
 
 
-def test_replayed_reports_settle_unknown_sends(
-    sandbox, gateway_of, send_to, store, collect, replay, monkeypatch
-):
+def test_replayed_reports_settle_unknown_sends(sandbox, gateway_of, send_to, store, collect, replay):
     """The proof that a lost submit was accepted may lie in a page that could not be read at first."""
     gateway = gateway_of("smsadmin")
     sandbox.faults.add(Fault("reset_after", operation="send", vendor="smsadmin"))
@@ -229,10 +231,8 @@ def test_replayed_reports_settle_unknown_sends(
         send_to(gateway, ["13800000001"], "您好【公司】", send_key="lost")
     reference = Ledger(store).batches("lost")[0].reference
     sandbox.queue_reports("smsadmin", [{"mobile": "13800000001", "message_id": reference}])
-    with monkeypatch.context() as patched:
-        patched.setattr(SmsAdminVendor, "parse_reports", _broken)
-        with contextlib.suppress(errors.WireFormatError):
-            collect(gateway, max_pages=1)
+    with _parsing(SmsAdminVendor, _broken), contextlib.suppress(errors.WireFormatError):
+        collect(gateway, max_pages=1)
     assert Ledger(store).batches("lost")[0].state is BatchState.UNKNOWN
     assert all(done.whole for done in replay(gateway))
     assert Ledger(store).batches("lost")[0].state is BatchState.ACCEPTED
@@ -244,8 +244,7 @@ def test_a_crash_between_dropping_and_landing_leaves_a_page_to_replay(
     """Rows of a former parser may be gone by then; the bytes are not."""
     sandbox.queue_reports("wavecom", 4)
     gateway = gateway_of("wavecom")
-    with monkeypatch.context() as patched:
-        patched.setattr(WavecomVendor, "parse_reports", _half(WavecomVendor.parse_reports))
+    with _parsing(WavecomVendor, _half(WavecomVendor.parse_reports)):
         collect(gateway, max_pages=1)
     with monkeypatch.context() as patched:
         patched.setattr(Landing, "land", _away)
