@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from relays import Relay
 
 _POLL_SECONDS = 0.004
-_TABLE_OF_BEFORE = "sms_meta"
+#: What a collection writes first, its lease, and what it writes when it has read a page.
+_TABLE_OF_BEFORE = "sms_leases"
 _TABLE_OF_AFTER = "sms_pages"
 
 

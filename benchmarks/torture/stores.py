@@ -50,7 +50,10 @@ def prove(size: float, progress: Progress) -> list[Figure]:
             progress.part(name)
             seen = _Seen()
             while seen.before < runs or seen.after < runs:
+                met = seen.before + seen.after
                 _with_a_store(name, sandboxes[0], chance, seen, runs)
+                if seen.before + seen.after == met:
+                    raise RuntimeError(f"{name}: nothing of it reaches the collections")
                 progress(seen.before + seen.after, 2 * runs, f"{len(seen.bad)} amiss")
             if seen.bad:
                 progress.tell("; ".join(seen.bad[:10]))
