@@ -120,10 +120,21 @@ class Lanes:
                 back.append(self._ready.popleft())
         return back
 
-    def wait(self, seconds: float | None = None) -> bool:
-        """Wait until an answer is there, or nothing is under way; whether an answer is there."""
+    def wait(self, seconds: float, *, gather: float = 0.0, most: int = 1) -> bool:
+        """
+        Wait until an answer is there, or nothing is under way; whether an answer is there.
+
+        :param seconds: so long at most.
+        :param gather: once one is there, wait for others so many seconds more, unless a lane stands idle or
+            an answer was no yes;
+        :param most: until there are so many.
+        """
         with self._told:
             self._told.wait_for(lambda: self.answers or not self._busy, seconds)
+            if gather > 0 and most > 1:
+                self._told.wait_for(
+                    lambda: len(self.answers) >= most or self._held or self._busy < self._width, gather
+                )
         return bool(self.answers)
 
     def wait_for_all(self, seconds: float) -> None:

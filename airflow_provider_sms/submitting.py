@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 CLAIM_MARGIN = 15.0
 #: Pauses before a batch that is surely not sent is submitted for the second and the third, last time.
 _BACKOFF = (1.0, 4.0)
+#: Once an answer is there, others that come within so many seconds are written down in the same commit: what
+#: a commit costs beside the rows is the same for one as for eight. What is claimed in all stays the same.
+_GATHER_SECONDS = 0.01
 #: How much of a slow commit is still reckoned with at the next one.
 _FADING = 0.9
 _PROGRESS_SECONDS = 5.0
@@ -178,7 +181,7 @@ class Submitting:
                     self._turn_over(lanes, self._next_ones(lanes, waiting))
                 if idle and self.judge.stopped:
                     break
-                lanes.wait(pause if pause > 0 else 1.0)
+                lanes.wait(pause if pause > 0 else 1.0, gather=_GATHER_SECONDS, most=self._gathered)
                 self._tell(final=False)
         except BaseException:
             self._settle_what_answered(lanes)
@@ -230,8 +233,10 @@ class Submitting:
         """Choose what to claim: one batch per free lane, and what they will want while a commit lasts."""
         settling = {outcome.batch_no for outcome in self._outcomes}
         free = max(0, self._width - lanes.busy)
-        # What is claimed now is there after this commit, and has to last for the next one, too.
-        ahead = math.ceil(2 * self._width * self._commit_seconds / self._answer_seconds)
+        # What is claimed now is there after this commit, and has to last for the next one, too, and until
+        # the answers are gathered that it writes down.
+        needed = 2 * self._width * self._commit_seconds / self._answer_seconds
+        ahead = math.ceil(needed + self._gathered - 1)
         if self._spacing:
             free, ahead = min(free, 1), 0
         chosen: list[BatchRow] = []
@@ -242,6 +247,13 @@ class Submitting:
                 break
             chosen.append(waiting.popleft())
         return chosen
+
+    @property
+    def _gathered(self) -> int:
+        """How many answers come while they are gathered, at the pace of the last one; up to half the lanes."""
+        if self._spacing:
+            return 1
+        return max(1, min(self._width // 2, int(self._width * _GATHER_SECONDS / self._answer_seconds)))
 
     def _turn_over(self, lanes: Lanes, chosen: list[BatchRow]) -> None:
         """In one commit, write down what ended and claim what follows; then submit what is ours now."""

@@ -31,6 +31,9 @@ _KEPT = 10
 _KEPT_BY_SQLITE = 5
 #: Kilobytes: the index of numbers is written at random, and must stay in memory to be fast.
 _SQLITE_CACHE = 65_536
+#: Bytes of a page of a new file, twice SQLite's own: raw pages and rows by the thousand want fewer, larger
+#: ones; commits of one row would want small ones.
+_SQLITE_PAGE = 8192
 #: Every sort of a statement takes as much as the cache may, before it turns to a file.
 _SQLITE_SWEEPING_CACHE = 16_384
 _CACHE = "sms_cache"
@@ -115,6 +118,8 @@ def _on_sqlite_connect(connection: sqlite3.Connection, record: object) -> None:
     # The driver would begin transactions late and of the wrong kind; _on_sqlite_begin does it.
     connection.isolation_level = None
     cursor = connection.cursor()
+    # A file that has tables already keeps what it was made with.
+    cursor.execute(f"PRAGMA page_size = {_SQLITE_PAGE}")
     _use_wal(cursor)
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")

@@ -128,6 +128,7 @@ batch_ids = _table(
     Column("vendor", key(VENDOR_LENGTH), nullable=False),
     Column("kind", key(16), nullable=False),
     Index("sms_batch_ids_id", "vendor_message_id", "vendor"),
+    sqlite_with_rowid=False,
 )
 
 #: One row per destructive read or push, with the raw bytes.
@@ -186,6 +187,8 @@ reports = _table(
     # Vendors count their ids up, so this index grows at its end. One on the numbers would be written
     # all over at random, and landing would get slower with every million rows.
     Index("sms_reports_id", "vendor_message_id", "mobile"),
+    # Page ids grow with time, so rows are appended; a rowid beside the key would be a third tree to write.
+    sqlite_with_rowid=False,
 )
 
 #: One row per reply, named by its page and its place there.
