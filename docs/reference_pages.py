@@ -277,7 +277,7 @@ def error_table() -> str:
         ]
         for depth, error in _tree(errors.SmsError, 0)
     ]
-    return table(["error", "what happened", "in a task"], rows)
+    return table(["error", "what happened", "in an operator or sensor"], rows)
 
 
 def _tree(error: type[errors.SmsError], depth: int) -> Iterator[tuple[int, type[errors.SmsError]]]:

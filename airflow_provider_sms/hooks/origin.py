@@ -20,6 +20,17 @@ def origin_of(context: Context | dict[str, Any]) -> Origin:
     return Origin(instance.dag_id, instance.task_id, instance.run_id, -1 if map_index is None else map_index)
 
 
+def in_task() -> bool:
+    """Whether this is called from within a running task, which Airflow may run again."""
+    from airflow.providers.common.compat.sdk import get_current_context
+
+    try:
+        get_current_context()
+    except RuntimeError:
+        return False
+    return True
+
+
 def owner_of(context: Context | dict[str, Any]) -> str:
     """Name the running task, or host and process in a script, as the holder of a lease."""
     origin = origin_of(context)

@@ -6,6 +6,7 @@ Hooks: one account of an SMS vendor behind an Airflow connection.
 
 from __future__ import annotations
 
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
@@ -16,7 +17,7 @@ from airflow_provider_sms.records import Queue
 from airflow_provider_sms.redact import secret_forms
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from airflow_provider_sms.gateway import Gateway
     from airflow_provider_sms.records import Balance, Reply, Report
@@ -116,14 +117,21 @@ class SmsHook(BaseHook):
         """
         Send one text to many numbers, at most once per send key.
 
+        In a task (``@task``), Airflow tries again after any of these errors. Under the same key that is
+        harmless: what was accepted or is not known is not sent again. So give a key there that is the same
+        for every try, and another one for each send of the task.
+
         :param recipients: a number, a list of numbers, a list of dicts or a DataFrame with ``mobile``.
         :param content: the text.
-        :param send_key: what makes it the same send when it is tried again; random and logged if empty.
+        :param send_key: what makes it the same send when it is tried again, for instance
+            ``f"{run_id}/welcome"``. A task must give one; elsewhere it is random if empty, and both the log
+            and errors name it.
         :param send_at: when to send it; a time without a zone is meant in Chinese time.
         :param extno: extension digits behind the sender's number.
         :param on_unknown: ``fail``, ``ignore`` or ``resend`` batches whose outcome is not known.
         :return: ``{"send_key", "recipients", "segments", "accepted", "rejected", "unknown", "not_sent"}``.
-        :raises PreflightError: listing every problem; nothing was sent.
+        :raises PreflightError: listing every problem, such as a task without a ``send_key``; nothing was
+            sent.
         :raises VendorRejected: the vendor refused a batch.
         :raises SubmitNotSent: batches are left that surely were not sent; call again with the same key.
         :raises SubmitUnknown: the outcome of some batches is not known.
@@ -158,9 +166,14 @@ class SmsHook(BaseHook):
         extno: str,
         on_unknown: str,
     ) -> dict[str, Any]:
+        from airflow_provider_sms.hooks.origin import in_task
         from airflow_provider_sms.recipients import from_values
         from airflow_provider_sms.sending import SendOrder, random_send_key, send
 
+        if not send_key and in_task():
+            # A key made up anew by every try would send everything again with each.
+            problem = "give a send_key: a retry must know its send; e.g. send_key=f'{run_id}/welcome'"
+            raise PreflightError([problem], "send")
         order = SendOrder(
             send_key=send_key or random_send_key(self.log),
             content=content,
@@ -169,7 +182,8 @@ class SmsHook(BaseHook):
             extno=extno,
             on_unknown=on_unknown,
         )
-        with self.gateway() as gateway:
+        telling = nullcontext() if send_key else _naming(order.send_key)
+        with telling, self.gateway() as gateway:
             return send(gateway, self.store(), order, lambda: from_values(recipients), log=self.log)
 
     def balance(self) -> Balance:
@@ -319,6 +333,20 @@ def check_connection(connection: Any, conn_id: str) -> tuple[Vendor, Account]:
         extra=_extra(connection, conn_id),
     )
     return vendor, account
+
+
+@contextmanager
+def _naming(made_up_key: str) -> Iterator[None]:
+    """Let whatever ends a send tell the key that was made up for it."""
+    how = f"Call again with send_key={made_up_key!r}: without it, whoever has the text already gets it again"
+    try:
+        yield
+    except SmsError as error:
+        error.args = (f"{error}\n{how}",)
+        raise
+    except BaseException as error:  # a notebook's interrupt, for one
+        error.add_note(how)
+        raise
 
 
 def no_connection(conn_id: str) -> PreflightError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -117,6 +118,59 @@ def test_a_template_send_from_a_script(connections, sandbox):
     result = hook.send_template([{"mobile": "13800000000", "name": "喆"}], "{name}您好")
     assert result["send_key"].startswith("adhoc-")
     assert sandbox.messages("smsadmin")[0].content == "喆您好"
+
+
+def test_a_send_in_a_task_must_name_its_key(connections, sandbox):
+    """A key made up by every try would send everything again with each retry: nothing is sent without one."""
+    from airflow.sdk.execution_time.context import set_current_context
+
+    hook = SmsHook.for_connection(connections("wavecom"))
+    with set_current_context({"run_id": "run"}):
+        for send, text in ((hook.send, "您好【公司】"), (hook.send_template, "{mobile}您好【公司】")):
+            with pytest.raises(errors.PreflightError, match=r"give a send_key: a retry must know its send"):
+                send("13800000000", text)
+        assert sandbox.count_messages("wavecom") == 0
+        for _ in range(2):
+            assert hook.send("13800000000", "您好【公司】", send_key="run/welcome")["accepted"] == 1
+    assert sandbox.count_messages("wavecom") == 1
+
+
+def test_an_unknown_outcome_is_not_repeated_by_a_tasks_retry(connections, sandbox):
+    """Under its key, Airflow's retry of a hook's SubmitUnknown sends nothing."""
+    from airflow.sdk.execution_time.context import set_current_context
+
+    hook = SmsHook.for_connection(connections("wavecom"))
+    sandbox.faults.add(Fault("reset_after", operation="send"))
+    with set_current_context({"run_id": "run"}):
+        for _ in range(3):
+            with pytest.raises(errors.SubmitUnknown):
+                hook.send("13800000000", "您好【公司】", send_key="run/welcome")
+    assert sandbox.count_messages("wavecom") == 1
+
+
+def test_a_failed_send_names_the_key_that_was_made_up_for_it(connections, sandbox):
+    """Whoever calls again with it repeats nothing; a key that was given needs no such advice."""
+    hook = SmsHook.for_connection(connections("wavecom"))
+    sandbox.faults.add(Fault("reset_after", operation="send"))
+    with pytest.raises(errors.SubmitUnknown, match=r"Call again with send_key='adhoc-[0-9a-f]+'") as caught:
+        hook.send("13800000000", "您好【公司】")
+    key = str(caught.value).rpartition("send_key='")[2].partition("'")[0]
+    with pytest.raises(errors.SubmitUnknown) as again:
+        hook.send("13800000000", "您好【公司】", send_key=key)
+    assert "Call again" not in str(again.value)
+    assert sandbox.count_messages("wavecom") == 1
+
+
+def test_an_interrupted_send_names_the_key_that_was_made_up_for_it(connections, monkeypatch):
+    """The interrupt of a notebook leaves a send behind as well."""
+
+    def interrupted(*_: Any, **__: Any):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("airflow_provider_sms.sending.send", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        SmsHook.for_connection(connections("wavecom")).send("13800000000", "您好【公司】")
+    assert "Call again with send_key='adhoc-" in caught.value.__notes__[0]
 
 
 @EACH_VENDOR
