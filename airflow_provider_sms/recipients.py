@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_sms.errors import PreflightError, SubmitNotSent
 from airflow_provider_sms.store.failures import describe
+from airflow_provider_sms.text import normalise_mobile
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from airflow.sdk import ObjectStoragePath
@@ -30,6 +31,14 @@ MOBILE = "mobile"
 Columns = dict[str, list[Any]]
 
 _BETWEEN_NUMBERS = re.compile(r"[,;，；、\n]")
+#: A column's name that an error may show: nobody's number and, without a header line, nobody's name.
+_SHOWABLE = re.compile(r"(?!.*[0-9]{5})[A-Za-z_][A-Za-z0-9_]{0,39}")
+#: What an only column is never called: a number, were it a wrong or rounded one.
+_NUMBER = re.compile(r"[-+0-9.,()\sEe]{5,}")
+_NAMED_BY_NUMBERS = (
+    "a field is named by a number, so its owner would get nothing: name the field with the numbers 'mobile'; "
+    "pandas reads a file without a header line with header=None"
+)
 
 
 def from_values(recipients: Any) -> Columns:
@@ -42,17 +51,22 @@ def from_values(recipients: Any) -> Columns:
     """
     if hasattr(recipients, "to_dict") and hasattr(recipients, "columns"):
         _check_names(list(recipients.columns))
+        _refuse_numbers(recipients.columns, _NAMED_BY_NUMBERS)
         return _named({str(name): recipients[name].tolist() for name in recipients.columns})
     if hasattr(recipients, "tolist"):  # a Series or an array
+        _refuse_numbers([getattr(recipients, "name", "")], _NAMED_BY_NUMBERS)
         recipients = recipients.tolist()
     if isinstance(recipients, (str, int)):
         parts = map(str.strip, _BETWEEN_NUMBERS.split(str(recipients)))
         recipients = [part for part in parts if part]
     if isinstance(recipients, Mapping):
+        _refuse_numbers(recipients, _NAMED_BY_NUMBERS)
         if all(isinstance(values, (list, tuple)) for values in recipients.values()):
             columns = _named({str(name): list(values) for name, values in recipients.items()})
             if len({len(values) for values in columns.values()}) > 1:
-                lengths = ", ".join(f"{name!r} has {len(values):,}" for name, values in columns.items())
+                lengths = ", ".join(
+                    f"{_shown([name])} has {len(values):,}" for name, values in columns.items()
+                )
                 raise PreflightError([f"the columns are not of one length: {lengths} values"], "recipients")
             return columns
         return _named({str(name): [value] for name, value in recipients.items()})  # one row
@@ -133,9 +147,6 @@ def from_path(path: Path | ObjectStoragePath) -> Columns:
 
 
 def _from_csv(content: bytes, name: str) -> Columns:
-    import csv
-    import io
-
     for charset in ("utf-8-sig", "gb18030"):  # Chinese spreadsheets save CSV in GB
         try:
             text = content.decode(charset)
@@ -146,16 +157,20 @@ def _from_csv(content: bytes, name: str) -> Columns:
         raise PreflightError(
             [f"{name!r} is text in neither UTF-8 nor GB18030: save it as UTF-8"], "recipients"
         )
-    reader = csv.reader(io.StringIO(text, newline=""))
-    names = [field.strip() for field in next(reader, [])]
+    rows = _csv_rows(text, name)
+    _, header = next(rows, (0, []))
+    names = [field.strip() for field in header]
+    _refuse_numbers(
+        names, f"{name!r}: the file has no header line, as its first one holds a number: put 'mobile' on top"
+    )
     _check_names(names)
     columns: Columns = {field: [] for field in names}
     ragged = []
-    for row in reader:
+    for line, row in rows:
         if not row:
             continue
         if len(row) != len(names):
-            ragged.append(reader.line_num)
+            ragged.append(line)
             continue
         for values, value in zip(columns.values(), row, strict=True):
             values.append(value)
@@ -165,6 +180,27 @@ def _from_csv(content: bytes, name: str) -> Columns:
             [f"{name!r}: lines with another number of fields than the header: {shown}"], "recipients"
         )
     return _named(columns)
+
+
+def _csv_rows(text: str, name: str) -> Iterator[tuple[int, list[str]]]:
+    """Give the rows of a CSV, each with the line it ends in."""
+    import csv
+    import io
+
+    # Strict: a quote that is never closed would else swallow all rows behind it.
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    begins = 1
+    try:
+        for row in reader:
+            yield reader.line_num, row
+            begins = reader.line_num + 1
+    except csv.Error:
+        problem = (
+            f"{name!r}: the row that begins in line {begins} is no CSV: look for a quote in the wrong place"
+        )
+    else:
+        return
+    raise PreflightError([problem], "recipients")
 
 
 def _from_parquet(content: bytes, name: str) -> Columns:
@@ -194,15 +230,23 @@ def _from_rows(rows: list[Any]) -> Columns:
         )
     # A field that a row lacks is kept as None, so that the check can name the row.
     names = dict.fromkeys(str(name) for row in rows for name in row)
+    _refuse_numbers(names, _NAMED_BY_NUMBERS)
     return _named({name: [row.get(name) for row in rows] for name in names})
+
+
+def _refuse_numbers(names: Iterable[Any], problem: str) -> None:
+    """Refuse columns that bear somebody's number for a name: that person would be left out in silence."""
+    written = [str(name) for name in names]
+    lone = len(written) == 1 and _NUMBER.fullmatch(written[0])
+    if lone or any(normalise_mobile(name, landline=True) for name in written):
+        raise PreflightError([problem], "recipients")
 
 
 def _check_names(names: Sequence[Any]) -> None:
     repeated = [str(name) for name, times in Counter(map(str, names)).items() if times > 1]
     if repeated:
-        shown = ", ".join(map(repr, repeated))
         raise PreflightError(
-            [f"columns {shown} are there more than once: rename or drop the others"], "recipients"
+            [f"columns {_shown(repeated)} are there more than once: rename or drop the others"], "recipients"
         )
 
 
@@ -215,7 +259,12 @@ def _named(columns: Columns) -> Columns:
             return columns
     if len(columns) == 1:
         return {MOBILE: next(iter(columns.values()))}
-    found = ", ".join(map(repr, columns)) or "no columns"
+    found = _shown(list(columns)) or "no columns"
     raise PreflightError(
         [f"there is no column 'mobile' (found {found}): rename the column with the numbers"], "recipients"
     )
+
+
+def _shown(names: Sequence[str]) -> str:
+    """List columns by name, but for names that may be somebody's data."""
+    return ", ".join(repr(name) if _SHOWABLE.fullmatch(name) else "(a name not shown)" for name in names)

@@ -103,6 +103,8 @@ def test_a_parquet_file(tmp_path):
         ("people.csv", b"mobile,name,name\n13800000000,a,b\n", "'name' .*more than once"),
         ("people.csv", b"number,name\n13800000000,a\n", "no column 'mobile'"),
         ("people.csv", b"", "no columns"),
+        ("people.csv", b'mobile,name\n13800000000,"a\n13800000001,b\n', "begins in line 2 is no CSV"),
+        ("people.csv", b'mobile,name\n13800000000,a\n13800000001,"b"c\n', "begins in line 3 is no CSV"),
         ("people.parquet", b"not parquet", "cannot be read"),
     ],
 )
@@ -112,6 +114,62 @@ def test_a_file_that_cannot_be_used_is_one_clear_error(tmp_path, name, content, 
     path.write_bytes(content)
     with pytest.raises(PreflightError, match=says):
         recipients.from_path(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"{FIRST}\n{SECOND}\n",
+        f"+86 138-0000-0000\n{SECOND}\n",
+        f"{FIRST}0\n{SECOND}\n",
+        f"1.38E+10\n{SECOND}0\n",
+        f"王小明,{FIRST}\n李雷,{SECOND}\n",
+        f"{FIRST},{FIRST}\n{SECOND},{SECOND}\n",
+    ],
+    ids=["numbers", "spaced", "wrong", "rounded", "names", "twice"],
+)
+def test_a_file_without_a_header_line_loses_nobody(tmp_path, content):
+    """The first row is not taken for the names of columns, and the error shows nothing of it."""
+    path = tmp_path / "people.csv"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(PreflightError, match="no header line") as caught:
+        recipients.from_path(path)
+    assert not any(part in str(caught.value) for part in ("138", "王小明"))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {FIRST: "王小明", SECOND: "李雷"},
+        {int(FIRST): "王小明"},
+        {FIRST: ["王小明"], "code": ["1"]},
+        [{FIRST: "王小明"}, {SECOND: "李雷"}],
+        pd.DataFrame({FIRST: [SECOND]}),
+        pd.Series([SECOND], name=FIRST),
+    ],
+    ids=["row", "whole", "columns", "rows", "frame", "series"],
+)
+def test_a_field_named_by_a_number_is_refused(given):
+    """Its owner would get nothing, in silence; the error names nobody."""
+    with pytest.raises(PreflightError, match="a field is named by a number") as caught:
+        recipients.from_values(given)
+    assert not any(part in str(caught.value) for part in (FIRST, SECOND, "王小明"))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pd.DataFrame([["a", "b"]], columns=["王小明", "王小明"]),
+        {"mobile": [FIRST], "王小明": []},
+        {"王小明": "1", "tel138000000001": "2", "name": "3"},
+    ],
+    ids=["repeated", "lengths", "none"],
+)
+def test_an_error_shows_only_names_that_are_nobodys(given):
+    """What stands where a column's name should be may be a person's name or number."""
+    with pytest.raises(PreflightError, match="a name not shown") as caught:
+        recipients.from_values(given)
+    assert not any(part in str(caught.value) for part in ("王小明", "138000000001"))
 
 
 def test_a_file_that_is_not_there_is_one_clear_error(tmp_path):
