@@ -125,12 +125,14 @@ class BeidoutongVendor(Vendor):
         """Read whether the vendor took the text, its id, and what is left (§2.3)."""
         fields = self._words(Operation.SEND, account, response, "SendSms", "WsSendResponse")
         task = read_task(fields.get("TaskID"))
+        taken = _count(fields.get("SuccessCounts"))
         return Receipt(
             code=fields["ReturnStatus"],
             text=remarks.shown(fields.get("Message", ""), account),
             vendor_batch_id=task or "",
             message_ids=(task,) if task else (),
-            accepted=_count(fields.get("SuccessCounts")),
+            # A count below nought says nothing; it must not make a no of a yes.
+            accepted=taken if taken is not None and taken >= 0 else None,
             remaining=_count(fields.get("RemainPoint")),
         )
 
@@ -223,6 +225,11 @@ class BeidoutongVendor(Vendor):
         status = answer.fields.get("ReturnStatus", "").strip()
         # "Failed" is how the vendor will spell it on the day that somebody notices.
         if status in {_FAILED, "Failed"}:
+            if operation is Operation.SEND and _took_some(answer.fields):
+                # A refused send is submitted again: this one may have gone out in part.
+                raise self.broken(
+                    operation, account, f"{_FAILED} beside a task id or a count of messages taken"
+                )
             self._refuse(operation, account, status, answer.fields.get("Message", ""))
         if status != "Success":
             raise self.broken(operation, account, "neither Success nor Faild as its ReturnStatus")
@@ -261,6 +268,13 @@ class BeidoutongVendor(Vendor):
         if issubclass(error, errors.ContentRejected):
             raise error(message, shown, remarks.words(remark))
         raise error(message, shown)
+
+
+def _took_some(fields: Mapping[str, str]) -> bool:
+    """Whether a refused send says anything but that nothing was taken, which is nought or no word."""
+    counted = fields.get("SuccessCounts", "").strip()
+    taken = _count(counted)
+    return bool(counted and (taken is None or taken > 0)) or read_task(fields.get("TaskID")) != ""
 
 
 def _count(written: str | None) -> int | None:

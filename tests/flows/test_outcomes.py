@@ -188,16 +188,45 @@ def test_fewer_accepted_than_given_counts_as_rejected(sandbox, gateway_of, send_
     assert (result["accepted"], result["rejected"]) == (2, 1)
 
 
-@pytest.mark.parametrize("count", [0, -1])
-def test_none_accepted_is_a_no(gateway_of, send_to, numbers, serve_answers, rows, count):
-    """A "Success" for nobody must not end green."""
-    answer = (
+def success(count):
+    """Write beidoutong's yes with a count of numbers taken."""
+    return (
         f"<WsSendResponse><ReturnStatus>Success</ReturnStatus><Message>ok</Message><RemainPoint>5</RemainPoint>"
         f"<TaskID>77</TaskID><SuccessCounts>{count}</SuccessCounts></WsSendResponse>"
     )
+
+
+def test_none_accepted_is_a_no(gateway_of, send_to, numbers, serve_answers, rows):
+    """A "Success" for nobody must not end green."""
+    port = serve_answers(success(0))
     with pytest.raises(errors.VendorRejected, match="took none"):
-        send_to(gateway_of("beidoutong", port=serve_answers(answer), protocol="form"), numbers(3), TEXT)
+        send_to(gateway_of("beidoutong", port=port, protocol="form"), numbers(3), TEXT)
     assert states(rows) == ["rejected"]
+
+
+def test_a_count_that_is_none_makes_no_no_of_a_yes(gateway_of, send_to, numbers, serve_answers, rows):
+    """The vendor took the send and gave it an id: a no would be submitted again, to people who have it."""
+    port = serve_answers(success(-1))
+    assert send_to(gateway_of("beidoutong", port=port, protocol="form"), numbers(3), TEXT)["accepted"] == 3
+    assert states(rows) == ["accepted"]
+
+
+@pytest.mark.parametrize(("task", "count"), [(77, 0), (0, 2)])
+def test_a_no_that_took_some_is_not_submitted_again(
+    sandbox, gateway_of, send_to, numbers, serve_answers, rows, task, count
+):
+    """A "busy" with a task id or a count may have gone out in part: it is unknown, and stays so."""
+    del sandbox
+    answer = (
+        f"<WsSendResponse><ReturnStatus>Faild</ReturnStatus><Message>系统忙</Message><RemainPoint>5</RemainPoint>"
+        f"<TaskID>{task}</TaskID><SuccessCounts>{count}</SuccessCounts></WsSendResponse>"
+    )
+    port = serve_answers(answer)
+    for _ in range(2):
+        with pytest.raises(errors.SubmitUnknown):
+            send_to(gateway_of("beidoutong", port=port, protocol="form"), numbers(3), TEXT)
+    assert states(rows) == ["unknown"]
+    assert rows("SELECT attempts FROM sms_batches") == [1]
 
 
 def test_one_refused_text_of_many_does_not_stop_the_others(sandbox, gateway_of, send_to, numbers, rows):

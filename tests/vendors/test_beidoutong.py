@@ -191,6 +191,26 @@ def test_a_fixed_spelling_of_faild_is_a_no(account):
         VENDOR.parse_submit(account, answer)
 
 
+@pytest.mark.parametrize("status", ["Faild", "Failed"])
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ("<TaskID>0</TaskID><SuccessCounts>0</SuccessCounts>", errors.VendorBusy),
+        ("<TaskID></TaskID><SuccessCounts/>", errors.VendorBusy),
+        ("<TaskID>0</TaskID><SuccessCounts>-1</SuccessCounts>", errors.VendorBusy),
+        ("<TaskID>0</TaskID><SuccessCounts>3</SuccessCounts>", errors.WireFormatError),
+        ("<TaskID>0</TaskID><SuccessCounts>some</SuccessCounts>", errors.WireFormatError),
+        ("<TaskID>213143</TaskID><SuccessCounts>0</SuccessCounts>", errors.WireFormatError),
+        ("<TaskID>x y</TaskID><SuccessCounts>0</SuccessCounts>", errors.WireFormatError),
+    ],
+)
+def test_a_no_that_took_some_leaves_a_send_unknown(account, status, fields, error):
+    """A no is submitted again, so one that bears a task id or a count of messages taken is none."""
+    said = f"<ReturnStatus>{status}</ReturnStatus><Message>系统忙</Message>{fields}"
+    with pytest.raises(error):
+        VENDOR.parse_submit(account, WireResponse(200, f"<WsSendResponse>{said}</WsSendResponse>".encode()))
+
+
 @pytest.mark.parametrize("status", ["", "success", "OK", "1", "失败"])
 def test_another_status_leaves_a_send_unknown(account, status):
     """Neither a yes nor a no: whether anything was sent is not known, so nothing may be sent again."""
