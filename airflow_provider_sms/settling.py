@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from airflow_provider_sms.errors import PreflightError
@@ -10,6 +11,9 @@ from airflow_provider_sms.store.ledger import Ledger
 from airflow_provider_sms.vendors.registry import vendor_named
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_provider_sms.store.attention import LiveBatch
     from airflow_provider_sms.store.engine import Store
 
 
@@ -35,3 +39,10 @@ def settle_by_evidence(store: Store, send_key: str | None = None) -> list[tuple[
         by_number = not vendor_named(vendor).reports_bear_reference
         settled += ledger.settle_by_reports(key, by_number=by_number)
     return settled
+
+
+def being_submitted(live: Sequence[LiveBatch]) -> str:
+    """Say how many batches are being submitted, and by which minute all their claims have run out."""
+    until = max(batch.until for batch in live) + timedelta(minutes=1)
+    count = "1 batch is" if len(live) == 1 else f"{len(live):,} batches are"
+    return f"{count} being submitted until {until:%H:%M} UTC"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterator, Sequence
 
-    from airflow_provider_sms.store.attention import UnknownBatch
+    from airflow_provider_sms.store.attention import LiveBatch, UnknownBatch
     from airflow_provider_sms.store.engine import Store
     from airflow_provider_sms.store.settling import BalanceChange, Evidence
 
@@ -20,17 +20,28 @@ if TYPE_CHECKING:
 @command
 def run(args: Namespace) -> int:
     """Show the evidence, or write a decision down."""
-    from airflow_provider_sms.settling import settle_by_evidence
-    from airflow_provider_sms.store.attention import unknown_batches
+    from airflow_provider_sms.settling import being_submitted, settle_by_evidence
+    from airflow_provider_sms.store.attention import live_batches, unknown_batches
 
     if args.decision:
         _check(args)
     store = store_of(args.store_conn_id)
     for send_key, batch_no in settle_by_evidence(store, args.send_key):
         say(f"batch {batch_no} of send {send_key}: reports prove that it was accepted; it is settled")
-    unknown = unknown_batches(store, send_key=args.send_key)
-    if args.batch is not None:
-        unknown = [batch for batch in unknown if batch.batch_no == args.batch]
+    live = [batch for batch in live_batches(store, send_key=args.send_key) if _asked_for(args, batch)]
+    unknown = [batch for batch in unknown_batches(store, send_key=args.send_key) if _asked_for(args, batch)]
+    if live:
+        say(f"{being_submitted(live)}; ask again then")
+    # Of all sends, some being submitted is the ordinary thing.
+    unfinished = 1 if live and args.send_key else 0
+    return _tell(args, store, unknown) or unfinished
+
+
+def _asked_for(args: Namespace, batch: UnknownBatch | LiveBatch) -> bool:
+    return args.batch in {None, batch.batch_no}
+
+
+def _tell(args: Namespace, store: Store, unknown: Sequence[UnknownBatch]) -> int:
     if not unknown:
         of = f" of send {args.send_key!r}" if args.send_key else ""
         one = (

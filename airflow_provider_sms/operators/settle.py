@@ -32,7 +32,8 @@ class SmsSettleOperator(BaseOperator):
     reports prove nothing, a person decides by ``airflow sms settle``.
 
     Reports may come for 72 hours. While they may, a failure can be retried: give the task retries that far
-    apart. After that the task fails for good.
+    apart. After that the task fails for good. Batches that are being submitted, or were when their process
+    died, count as unknown as well, and a failure because of them can be retried.
 
     :param send_key: which send (templated).
     :param on_unknown: when batches stay unknown, ``fail`` (default) or ``ignore`` (templated).
@@ -61,15 +62,16 @@ class SmsSettleOperator(BaseOperator):
         Settle what can be settled.
 
         :return: ``{"settled", "still_unknown"}``, counted in batches.
-        :raises SubmitUnknown: batches are left whose reports may still come; a retry looks again.
+        :raises SubmitUnknown: batches are left whose reports may still come, or that are being submitted; a
+            retry looks again.
         :raises AirflowFailException: batches are left whose reports are overdue, or nothing was sent under
             this key.
         """
         del context
         from airflow_provider_sms.errors import PreflightError, SubmitUnknown
         from airflow_provider_sms.hooks.store import open_store
-        from airflow_provider_sms.settling import settle_by_evidence
-        from airflow_provider_sms.store.attention import unknown_batches
+        from airflow_provider_sms.settling import being_submitted, settle_by_evidence
+        from airflow_provider_sms.store.attention import live_batches, unknown_batches
 
         with failing_for_good():
             if self.on_unknown not in ON_UNKNOWN:
@@ -77,14 +79,17 @@ class SmsSettleOperator(BaseOperator):
                 raise PreflightError([problem], f"task {self.task_id!r}")
             store = open_store(self.store_conn_id)
             settled = settle_by_evidence(store, self.send_key)
+            live = live_batches(store, send_key=self.send_key)
             left = unknown_batches(store, send_key=self.send_key)
         for _, batch_no in settled:
             self.log.info("batch %d of send %s is accepted: reports prove it", batch_no, self.send_key)
-        if left and self.on_unknown == "fail":
+        if (left or live) and self.on_unknown == "fail":
             message = (
                 f"send {self.send_key}: {len(settled)} batches settled by their reports, {len(left)} are "
                 f"still unknown ({sum(batch.recipients for batch in left):,} recipients). "
             )
+            if live:
+                raise SubmitUnknown(f"{message}{being_submitted(live)}: try again then")
             if _may_still_come(store, self.send_key, [batch.batch_no for batch in left]):
                 raise SubmitUnknown(f"{message}Their reports may still come: collect them, and try again")
             with failing_for_good():
@@ -92,7 +97,9 @@ class SmsSettleOperator(BaseOperator):
                     f"{message}No more reports are expected: 'airflow sms settle' shows what speaks for "
                     "either, and takes a person's decision"
                 )
-        return {"settled": len(settled), "still_unknown": len(left)}
+        # A claim that ran out between the two looks is in both lists.
+        open_ones = {batch.batch_no for batch in live} | {batch.batch_no for batch in left}
+        return {"settled": len(settled), "still_unknown": len(open_ones)}
 
 
 def _may_still_come(store: Store, send_key: str, batch_nos: list[int]) -> bool:

@@ -64,6 +64,20 @@ class UnknownBatch(NamedTuple):
     submitted_at: datetime
 
 
+class LiveBatch(NamedTuple):
+    """
+    A batch that is being submitted, or was when its process died.
+
+    :param recipients: how many.
+    :param until: when its claim runs out; then it is unknown, unless its outcome is written down before.
+    """
+
+    send_key: str
+    batch_no: int
+    recipients: int
+    until: datetime
+
+
 def find_pages(
     store: Store,
     states: Collection[str] = OPEN_STATES,
@@ -167,6 +181,26 @@ def unknown_batches(
         statement = statement.where(batches.c.conn_id == conn_id)
     with store.reading() as connection:
         return [UnknownBatch(*row) for row in connection.execute(statement)]
+
+
+def live_batches(store: Store, *, send_key: str | None = None) -> list[LiveBatch]:
+    """
+    List batches whose claim holds.
+
+    Whoever asks for the unknown ones as well asks for these first: a batch whose claim runs out meanwhile is
+    then in both lists rather than in neither.
+
+    :param send_key: of this send only.
+    """
+    statement = (
+        select(batches.c.send_key, batches.c.batch_no, batches.c.recipients, batches.c.claim_expires_at)
+        .where(batches.c.state == BatchState.SUBMITTING, batches.c.claim_expires_at > ServerTime())
+        .order_by(batches.c.send_key, batches.c.batch_no)
+    )
+    if send_key is not None:
+        statement = statement.where(batches.c.send_key == send_key)
+    with store.reading() as connection:
+        return [LiveBatch(*row) for row in connection.execute(statement)]
 
 
 def known_connections(store: Store) -> set[str]:

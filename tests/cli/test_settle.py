@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -107,6 +108,23 @@ def test_a_submit_whose_process_died_is_among_them(sms, sent, ledger):
     sent(state=BatchState.SUBMITTING, seconds=-1)
     assert "the submit was cut off before its outcome was written down" in sms("settle").out
     assert ledger.batches("lost")[0].state is BatchState.UNKNOWN
+
+
+@pytest.mark.parametrize(("words", "status"), [(["lost"], 1), (["lost", "--batch", 1], 1), ([], 0)])
+def test_a_submit_whose_claim_holds_is_told(sms, sent, ledger, words, status):
+    """Its outcome may yet be unknown; over all sends, that some are being submitted needs no person."""
+    sent(state=BatchState.SUBMITTING)
+    said = sms("settle", *words)
+    assert re.match(r"1 batch is being submitted until \d\d:\d\d UTC; ask again then\n", said.out)
+    assert said.status == status
+    assert ledger.batches("lost")[0].state is BatchState.SUBMITTING
+
+
+def test_a_batch_that_was_not_asked_for_is_not_told_of(sms, sent):
+    """``--batch`` is about one batch."""
+    sent(state=BatchState.SUBMITTING)
+    said = sms("settle", "lost", "--batch", 2)
+    assert (said.status, "being submitted" in said.out) == (0, False)
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,40 @@ def test_it_can_be_told_to_let_be(unknown):
     assert unknown
 
 
+@pytest.fixture
+def live(store, store_connection):
+    """Three batches: one accepted, one whose claim holds, one whose claim ran out."""
+    assert store_connection
+    ledger = Ledger(store)
+    send = PlannedSend("lost", "sms_smsadmin", "smsadmin", "f" * 64)
+    ledger.plan(send, [PlannedBatch(n, "planned", (f"1380000000{n}",), "您好【公司】") for n in (1, 2, 3)])
+    for number, seconds in ((1, 60), (2, 60), (3, -1)):
+        ledger.claim("lost", number, "worker", seconds, f"reference{number}")
+    ledger.settle("lost", 1, BatchState.ACCEPTED, owner="worker")
+    return ledger
+
+
+def test_it_is_not_green_while_a_dead_senders_claim_holds(live):
+    """A batch that is being submitted may end as unknown: the task asks again when the claim has run out."""
+    with pytest.raises(
+        SubmitUnknown, match=r"1 batch is being submitted until \d\d:\d\d UTC: try again then"
+    ):
+        settle()
+    assert settle(on_unknown="ignore") == {"settled": 0, "still_unknown": 2}
+    states = [batch.state for batch in live.batches("lost")]
+    assert states == [BatchState.ACCEPTED, BatchState.SUBMITTING, BatchState.UNKNOWN]
+
+
+def test_a_claim_that_holds_can_be_waited_for_beside_overdue_reports(live, store):
+    """Failing for good would leave the submit that is under way unwatched."""
+    with store.begin() as connection:
+        long_ago = store.clock(connection) - timedelta(hours=73)
+        connection.execute(update(schema.batches).values(submitted_at=long_ago))
+    with pytest.raises(SubmitUnknown, match="try again then"):
+        settle()
+    assert live
+
+
 @pytest.mark.parametrize("options", [{"send_key": "unheard-of"}, {"on_unknown": "resend"}])
 def test_what_cannot_be_is_refused_for_good(unknown, options):
     with pytest.raises(AirflowFailException, match="PreflightError"):
