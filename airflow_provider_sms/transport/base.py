@@ -26,7 +26,8 @@ class Transport(Protocol):
         Send a request once and read its answer, as far as it comes.
 
         :param request: what to send.
-        :param fresh: use a new connection and close it afterwards.
+        :param fresh: use a new connection and close it afterwards, and follow no redirect that may mean that
+            the work is done already.
         :param deadline: seconds for all of it; the endpoint's ``timeout`` if ``None``.
         :param max_bytes: bytes of the body to keep at most.
         :return: the answer; ``complete`` and ``problem`` say whether it is whole.

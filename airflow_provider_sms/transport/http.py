@@ -80,7 +80,8 @@ class HttpTransport:
 
         :param request: what to send.
         :param fresh: use a new connection and close it afterwards, as submits must: on a kept one that
-            the vendor just gave up, a surely-not-sent turns into an unknown.
+            the vendor just gave up, a surely-not-sent turns into an unknown. Redirects that may mean that
+            the work is done already are not followed then.
         :param deadline: seconds for all of it, from the name's resolution to the last byte, however
             slowly the vendor drips; the endpoint's ``timeout`` if ``None``.
         :param max_bytes: bytes of the body to keep at most.
@@ -111,6 +112,7 @@ class HttpTransport:
                 status=answer.status,
                 request=request,
                 allowed=self._endpoint.redirect_hosts,
+                once=fresh,
             )
         msg = (
             f"the vendor redirects more than {redirects.MOST_HOPS} times; the last redirect was not followed"

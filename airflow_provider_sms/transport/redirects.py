@@ -3,6 +3,9 @@ Addresses, and where a redirect may lead.
 
 A redirect is followed only to a host that the connection lists. That goes for the vendor's own host,
 too: the credentials are in the query, and another path or port may be another program.
+
+A submit is followed only where the redirect says that it was not done yet: what was done and then answered by
+a redirect to its result would be done twice.
 """
 
 from __future__ import annotations
@@ -92,7 +95,13 @@ def below(base_url: str, path: str, query: str) -> Address:
 
 
 def follow(
-    at: Address, location: str, *, status: int, request: WireRequest, allowed: Iterable[str]
+    at: Address,
+    location: str,
+    *,
+    status: int,
+    request: WireRequest,
+    allowed: Iterable[str],
+    once: bool = False,
 ) -> Address:
     """
     Give the address a redirect leads to, if it may be followed.
@@ -105,6 +114,7 @@ def follow(
     :param status: the answer's status.
     :param request: the request.
     :param allowed: ``host`` or ``host:port`` that may be gone to.
+    :param once: whether the request must not be done twice, as a submit must not.
     :raises RedirectRefused: it may not.
     """
     try:
@@ -121,8 +131,23 @@ def follow(
         problem = "it leads from https to http, which would show the password to everybody on the way"
     elif request.method != "GET" and status not in _KEEPING:
         problem = f"a {status} would change the request; set this host in the connection"
+    elif once and not _moved(at, new, status):
+        problem = (
+            f"a {status} may come when the submit is done already, and going there would be a second one; "
+            "set the service's own address in the connection"
+        )
     else:
         path = new.target.partition("?")[0]
         return replace(new, target=path + (f"?{request.query}" if request.query else ""))
     msg = f"the vendor redirects to {new.host_and_port}; nothing was followed: {problem}"
     raise RedirectRefused(msg, host=new.host)
+
+
+def _moved(at: Address, new: Address, status: int) -> bool:
+    """Whether a redirect says where the service is now, and not where the result is to be seen."""
+    if status in _KEEPING:
+        return True
+    # A 301 or 302 may mean either (RFC 9110 §15.4.2, §15.4.3); wavecom's pages move as they are, elsewhere.
+    elsewhere = (at.scheme, at.host, at.port) != (new.scheme, new.host, new.port)
+    same_page = at.target.partition("?")[0] == new.target.partition("?")[0]
+    return status in {301, 302} and elsewhere and same_page

@@ -78,6 +78,50 @@ def test_a_post_is_never_turned_into_another_request(serve, transport, status):
     assert other.accepted == 0
 
 
+@pytest.mark.parametrize("status", [301, 302, 303])
+@pytest.mark.parametrize("location", ["http://localhost:{port}/done", "http://localhost:{port}/"])
+def test_a_submit_by_get_is_not_followed_to_its_result(serve, transport, status, location):
+    """A page that does the work and then redirects would get the same submit twice."""
+    other = serve.always(OK)
+    peer = serve.always(moved(location.format(port=other.port), status))
+    with pytest.raises(
+        RedirectRefused, match=f"a {status} may come when the submit is done already"
+    ) as raised:
+        transport(peer.url, redirect_hosts=("localhost",)).exchange(ASK, fresh=True)
+    assert raised.value.surely_not_sent is False
+    assert (len(peer.heard), other.accepted) == (1, 0)
+
+
+def test_a_submit_is_never_followed_by_a_see_other(serve, transport):
+    """A 303 says that the work is done, wherever it leads."""
+    other = serve.always(OK)
+    peer = serve.always(moved(f"http://localhost:{other.port}/ask", 303))
+    with pytest.raises(RedirectRefused):
+        transport(peer.url, redirect_hosts=("localhost",)).exchange(ASK, fresh=True)
+    assert other.accepted == 0
+
+
+@pytest.mark.parametrize("status", [301, 302])
+def test_a_submit_is_not_sent_to_the_very_same_address_again(serve, transport, status):
+    """It came from there: to ask again is to submit again."""
+    peer = serve.always(moved("/ask?done=1", status))
+    with pytest.raises(RedirectRefused):
+        transport(peer.url, redirect_hosts=("127.0.0.1",)).exchange(ASK, fresh=True)
+    assert len(peer.heard) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "path"), [(301, "/ask"), (302, "/ask"), (307, "/new/ask"), (308, "/new/ask")]
+)
+def test_a_submit_by_get_follows_a_service_that_moved(serve, transport, status, path):
+    """The same page at another address, or a status that says: this very request, over there."""
+    other = serve.always(OK)
+    peer = serve.always(moved(f"http://localhost:{other.port}{path}", status))
+    client = transport(peer.url, redirect_hosts=("localhost",))
+    assert client.exchange(ASK, fresh=True).body == b"ok"
+    assert other.heard[0].startswith(f"GET {path}?pwd={CANARY} ".encode())
+
+
 def test_a_redirect_from_https_to_http_is_never_followed(serve, transport, certificate):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
