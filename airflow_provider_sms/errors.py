@@ -142,12 +142,14 @@ class SubmitUnknown(SmsError):
     :param message: what happened, and what to do next.
     :param misdirected: whether the answer shows that the address is not the vendor's service, so that
         further submits can only end the same way.
+    :param retry_after: seconds for which the server asked to be left alone; for other submits than this one.
     """
 
     terminal = True
 
-    def __init__(self, message: str, *, misdirected: bool = False) -> None:
+    def __init__(self, message: str, *, misdirected: bool = False, retry_after: float | None = None) -> None:
         self.misdirected = misdirected
+        self.retry_after = retry_after
         super().__init__(message)
 
 

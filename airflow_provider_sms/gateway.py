@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 
 #: Statuses by which a web server, not the vendor's application, says "later".
 _BUSY_STATUSES = frozenset({429, 503})
+#: Those by which it says that the service is not at this address.
+_NOT_HERE = frozenset({404, 405, 410})
+#: Those by which something on the way, or the web server, does not let us in; no address mends that.
+_NOT_LET_IN = {
+    401: "it wants a log-in of its own, as these vendors do not: ask what stands before the service",
+    403: "a firewall, a proxy or the vendor's list of allowed addresses keeps this machine out",
+    407: "the proxy wants a user name and a password: put them into the connection's extra field 'proxy'",
+}
 
 
 class Gateway:
@@ -78,6 +86,7 @@ class Gateway:
         :raises SubmitUnknown: it may have been accepted.
         """
         from airflow_provider_sms.transport.failures import NoAnswer, RedirectRefused
+        from airflow_provider_sms.transport.http import retry_after
 
         vendor, account = self.vendor, self.account
         request = (
@@ -103,9 +112,12 @@ class Gateway:
             misdirected = isinstance(error, RedirectRefused)
             raise errors.SubmitUnknown(self._says(error.reason), misdirected=misdirected) from None
         if response.status != HTTPStatus.OK or not response.complete:
-            # A 4xx is no proof that nothing was accepted, but it will not get better with the next batch.
-            misdirected = 400 <= response.status < 500  # noqa: PLR2004 - HTTP's own class of statuses
-            raise errors.SubmitUnknown(self._says(_trouble(response)), misdirected=misdirected)
+            # No status is proof that nothing was accepted, but some will not get better with the next batch.
+            raise errors.SubmitUnknown(
+                self._says(_trouble(response)),
+                misdirected=response.status in _NOT_HERE,
+                retry_after=retry_after(response) if response.status in _BUSY_STATUSES else None,
+            )
         try:
             return (
                 vendor.parse_template(account, response)
@@ -114,6 +126,10 @@ class Gateway:
             )
         except errors.WireFormatError as error:
             raise errors.SubmitUnknown(str(error), misdirected=is_web_page(response)) from None
+        except errors.VendorBusy as busy:
+            if busy.retry_after is None:
+                busy.retry_after = retry_after(response)
+            raise
 
     # --- questions that change nothing -----------------------------------------------------------
 
@@ -211,9 +227,9 @@ class Gateway:
                 self._says(_trouble(response)), str(response.status), retry_after(response)
             )
         if response.status != HTTPStatus.OK or not response.complete:
-            msg = self._says(
-                f"{_trouble(response)}; nothing was sent or changed. Check the connection's host and path"
-            )
+            # What does not let us in has its advice with it.
+            advice = "" if response.status in _NOT_LET_IN else ". Check the connection's host and path"
+            msg = self._says(f"{_trouble(response)}; nothing was sent or changed{advice}")
             raise errors.WireFormatError(msg)
         return response
 
@@ -249,5 +265,7 @@ def is_web_page(response: WireResponse) -> bool:
 
 def _trouble(response: WireResponse) -> str:
     if response.status != HTTPStatus.OK:
-        return f"the server answered HTTP {response.status} instead of the vendor's answer"
+        said = f"the server answered HTTP {response.status} instead of the vendor's answer"
+        why = _NOT_LET_IN.get(response.status)
+        return f"{said} ({why})" if why else said
     return f"the answer was cut off ({response.problem})"

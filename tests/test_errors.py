@@ -70,7 +70,7 @@ def test_a_preflight_error_lists_every_problem():
         errors.VendorRejected("no", "-9"),
         errors.ContentRejected("no", "-3", ["发票"]),
         errors.VendorBusy("later", "-99", 30.0),
-        errors.SubmitUnknown("who knows", misdirected=True),
+        errors.SubmitUnknown("who knows", misdirected=True, retry_after=7.0),
         errors.QueueBusy("taken", "host:1"),
     ],
 )
