@@ -1,4 +1,9 @@
-"""Find the store: the connection ``sms_store`` if it exists, else a SQLite file below ``$AIRFLOW_HOME``."""
+"""
+Find the store: the connection ``sms_store`` if it exists, else a SQLite file below ``$AIRFLOW_HOME``.
+
+"It exists" is more than that Airflow finds it now: see :mod:`~airflow_provider_sms.hooks.missing` and
+:mod:`~airflow_provider_sms.hooks.known_stores`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,9 @@ from urllib.parse import quote
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, conf, mask_secret
 
-from airflow_provider_sms.errors import PreflightError
+from airflow_provider_sms.errors import PreflightError, StoreUnavailable
+from airflow_provider_sms.hooks import known_stores
+from airflow_provider_sms.hooks.missing import failed_source
 from airflow_provider_sms.redact import secret_forms
 
 if TYPE_CHECKING:
@@ -33,6 +40,11 @@ def airflow_home() -> Path:
     return Path(os.path.expandvars(os.environ.get("AIRFLOW_HOME", "~/airflow"))).expanduser()
 
 
+def spool_folder() -> Path:
+    """Give the folder of the default store's spool, which must be known with the store away as well."""
+    return Path(conf.get("sms", "spool_dir", fallback="") or airflow_home() / "sms" / "spool")
+
+
 def open_store(conn_id: str | None = None) -> Store:
     """
     Open the store that a connection names; its tables are made on first use.
@@ -41,7 +53,8 @@ def open_store(conn_id: str | None = None) -> Store:
         ``sqlalchemy_scheme`` says how SQLAlchemy calls the database; the default one need not exist.
     :raises PreflightError: the connection is missing or of another type, or SQLite is used where workers
         run on several machines.
-    :raises StoreUnavailable: the store does not answer, or is newer than this package.
+    :raises StoreUnavailable: the store does not answer, or is newer than this package; or its connection
+        could not be looked up, or was used before and is not found now.
     """
     wanted = store_named(conn_id)
     try:
@@ -63,27 +76,51 @@ def open_connection(connection: Any, conn_id: str | None) -> Store:
     :param connection: what Airflow gave for :func:`store_named`; ``None`` if there is no such connection.
     :param conn_id: as for :func:`open_store`, and with its errors.
     """
-    from sqlalchemy import URL
-
-    from airflow_provider_sms.store.dialects import CONNECTIONS
-    from airflow_provider_sms.store.engine import Store
-
     wanted = store_named(conn_id)
-    spool = Path(conf.get("sms", "spool_dir", fallback="") or airflow_home() / "sms" / "spool")
-    if wanted != store_named(None):
-        # A page must not be swept from one store's spool into another store.
-        spool = spool / "stores" / quote(wanted, safe="")
-    connect_args: dict[str, Any] = {}
+    mark = known_stores.mark_of(wanted, spool_folder())
     if connection is not None:
         url, connect_args = _address(connection, wanted)
-    elif conn_id in {None, DEFAULT_STORE_CONN_ID}:
-        url = URL.create("sqlite", database=str(airflow_home() / "sms" / "sms.db"))
-    else:
+        store = _open(url, connect_args, wanted)
+        known_stores.remember(mark, wanted, store)
+        return store
+    if (known := known_stores.opened_before(mark)) is not None:
+        return known
+    _refuse_unless_missing(wanted, mark)
+    if conn_id not in {None, DEFAULT_STORE_CONN_ID}:
         msg = (
             "there is no such connection: create it, "
             f"or leave store_conn_id empty for a SQLite file in {airflow_home()}"
         )
         raise PreflightError([msg], f"store connection {wanted!r}")
+    return _open(_sqlite_url(str(airflow_home() / "sms" / "sms.db")), {}, wanted)
+
+
+def _refuse_unless_missing(conn_id: str, mark: Path) -> None:
+    if known_stores.is_marked(mark):
+        msg = (
+            f"store connection {conn_id!r} is not found, and was used here before: Airflow says so of one "
+            "that it cannot look up, too, so nothing was read or sent, and no other store is used. Try again "
+            "once Airflow's database or secrets backend answers; if the connection was removed on purpose, "
+            f"delete {mark}"
+        )
+        raise StoreUnavailable(msg)
+    if failure := failed_source(conn_id):
+        msg = (
+            f"store connection {conn_id!r} cannot be looked up ({failure}), so nothing was read or sent: try "
+            "again once what Airflow keeps its connections in answers. Where that fails for whatever it does "
+            "not have, create the connection, of type sqlite for a file"
+        )
+        raise StoreUnavailable(msg)
+
+
+def _open(url: URL, connect_args: dict[str, Any], wanted: str) -> Store:
+    from airflow_provider_sms.store.dialects import CONNECTIONS
+    from airflow_provider_sms.store.engine import Store
+
+    spool = spool_folder()
+    if wanted != store_named(None):
+        # A page must not be swept from one store's spool into another store.
+        spool = spool / "stores" / quote(wanted, safe="")
     if url.get_backend_name() == "sqlite":
         _refuse_shared_sqlite(wanted)
     return Store.open(
@@ -93,6 +130,12 @@ def open_connection(connection: Any, conn_id: str | None) -> Store:
         number_hash_key=_number_hash_key(),
         connections=conf.getint("sms", "store_connections", fallback=CONNECTIONS),
     )
+
+
+def _sqlite_url(path: str) -> URL:
+    from sqlalchemy import URL
+
+    return URL.create("sqlite", database=path)
 
 
 def _number_hash_key() -> str:
@@ -109,7 +152,7 @@ def _address(connection: Any, conn_id: str) -> tuple[URL, dict[str, Any]]:
         mask_secret(form)
     extra = dict(connection.extra_dejson)
     if connection.conn_type == "sqlite":
-        return URL.create("sqlite", database=_sqlite_path(connection)), {}
+        return _sqlite_url(_sqlite_path(connection)), {}
     if connection.conn_type in _DRIVERS:
         driver, extra_name = _DRIVERS[connection.conn_type]
         _require_driver(driver.partition("+")[2], extra_name, conn_id)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_sms.plugin.gate import live_tokens, networks
@@ -89,6 +88,7 @@ class Doors:
 
         from airflow_provider_sms.errors import PreflightError
         from airflow_provider_sms.hooks.sms import SmsHook
+        from airflow_provider_sms.hooks.store import spool_folder
         from airflow_provider_sms.receiving import Receiver
         from airflow_provider_sms.store.spool import Spool
         from airflow_provider_sms.vendors.base import Operation
@@ -116,15 +116,6 @@ class Doors:
         spool = Spool(spool_folder())
         receiver = Receiver(hook.vendor, hook.account, _open_store, spool, log=self._log)
         return Door(receiver, tokens, sources)
-
-
-def spool_folder() -> Path:
-    """Give the folder of the spool, which must be known with the store away as well."""
-    from airflow.providers.common.compat.sdk import conf
-
-    from airflow_provider_sms.hooks.store import airflow_home
-
-    return Path(conf.get("sms", "spool_dir", fallback="") or airflow_home() / "sms" / "spool")
 
 
 def _open_store() -> Store:

@@ -50,6 +50,7 @@ class Access:
         self._store_conn_id = store_conn_id
         self._threads = threads
         self._opened: Opened | None = None
+        self._store: Any = None
         self._fields: tuple[Any, ...] = ()
         self._looked_up = 0.0
 
@@ -85,14 +86,15 @@ class Access:
             if self._opened is None:
                 raise no_connection(self._sms_conn_id)
             return
-        store = await _connection(store_named(self._store_conn_id))
+        # So, too, the store's: whether SQLite may be used where none is found is decided when it is opened.
+        store = await _connection(store_named(self._store_conn_id)) or self._store
         fields = tuple(getattr(each, name, None) for each in (account, store) for name in _FIELDS)
         if self._opened is None or fields != self._fields:
             before = self._opened
             # Through asgiref, so that what Airflow's own code sends to its parent from there finds the loop.
             check = sync_to_async(self._check, thread_sensitive=False, executor=self._threads)
             self._opened = await check(account, store)
-            self._fields = fields
+            self._store, self._fields = store, fields
             if before is not None:
                 before.gateway.close()
         self._looked_up = time.monotonic()

@@ -107,6 +107,36 @@ def test_a_collection_lands_it_as_well(connections, rows, store, sandbox):
     assert rows("SELECT content FROM sms_replies") == ["TD"]
 
 
+# --- the store's connection cannot be looked up ------------------------------------------------------
+
+
+def test_a_push_goes_to_no_other_store(served, rows, monkeypatch, tmp_path):
+    """A receiver that has used a store goes on with it while Airflow's database is away."""
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "home"))
+    assert served.ask() == 200
+    monkeypatch.delenv("AIRFLOW_CONN_SMS_STORE")
+    assert served.ask(served.fields(LinkId="next")) == 200
+    assert sorted(rows("SELECT vendor_message_id FROM sms_replies")) == ["a1b2", "next"]
+    assert not list((tmp_path / "home").rglob("*.db"))
+
+
+def test_a_receiver_that_starts_meanwhile_has_the_spool(served, rows, monkeypatch, tmp_path, spooled):
+    """It finds what was used here before, and lands when the store is found again."""
+    from airflow_provider_sms.hooks import known_stores
+    from airflow_provider_sms.hooks.store import open_store
+
+    monkeypatch.setattr("airflow_provider_sms.plugin.desk.MEND_SECONDS", 0.2)
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "home"))
+    open_store()
+    with monkeypatch.context() as outage:
+        outage.setattr(known_stores, "_opened", {})
+        outage.delenv("AIRFLOW_CONN_SMS_STORE")
+        assert served.ask() == 200
+        assert len(spooled()) == 1
+        assert not list((tmp_path / "home").rglob("*.db"))
+    assert eventually(lambda: rows("SELECT content FROM sms_replies") == ["退订"])
+
+
 # --- connections change ----------------------------------------------------------------------------
 
 

@@ -1,0 +1,77 @@
+"""The way to a gateway and a store, while Airflow cannot look connections up."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import pytest
+
+from airflow_provider_sms.conditions import WantedReplies
+from airflow_provider_sms.hooks import known_stores
+from airflow_provider_sms.hooks.store import open_store
+from airflow_provider_sms.triggers.access import Access
+from airflow_provider_sms.triggers.sms import SmsQueueTrigger
+
+STORE = "AIRFLOW_CONN_SMS_STORE"
+
+
+@pytest.fixture
+def access():
+    with ThreadPoolExecutor(1) as threads:
+        yield Access("sms_wavecom", "sms_store", threads)
+
+
+def test_a_store_that_is_not_found_now_is_kept(connections, access, store, monkeypatch, tmp_path):
+    """A changed account takes effect meanwhile; no other store does."""
+    connections("wavecom")
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "home"))
+
+    async def look():
+        first = await access.open()
+        monkeypatch.delenv(STORE)
+        monkeypatch.setattr(known_stores, "_opened", {})
+        assert not await access.changed()
+        connections("wavecom", timeout=7)
+        monkeypatch.delenv(STORE, raising=False)
+        assert await access.changed()
+        return first, await access.open()
+
+    first, second = asyncio.run(look())
+    assert first.store is second.store
+    assert second.store.engine.url == store.engine.url
+    assert second.gateway.account.options["timeout"] == 7
+    assert not list((tmp_path / "home").rglob("*.db"))
+
+
+def test_a_wait_outlives_a_look_up_that_fails(
+    sandbox, connections, register, events_of, monkeypatch, tmp_path
+):
+    """A triggerer that starts during an outage reads nothing, and ends no sensor's wait."""
+    connections("wavecom")
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "home"))
+    address = open_store().engine.url.database
+    monkeypatch.setattr(known_stores, "_opened", {})
+    wait_id = register("sms_wavecom", WantedReplies(None, None, datetime(2020, 1, 1, tzinfo=UTC), 1))
+    sandbox.queue_replies("wavecom", 1)
+    trigger = SmsQueueTrigger(
+        wait_id=wait_id,
+        sms_conn_id="sms_wavecom",
+        queue="replies",
+        poll_interval=0.2,
+        store_conn_id="sms_store",
+    )
+
+    async def wait():
+        monkeypatch.delenv(STORE)
+        running = asyncio.create_task(events_of(trigger))
+        await asyncio.sleep(1)
+        assert not running.done()
+        assert sandbox.waiting("wavecom", "replies") == 1
+        monkeypatch.setenv(STORE, f"sqlite:///{address}")
+        return await running
+
+    (event,) = asyncio.run(wait())
+    assert event["status"] == "met"
+    assert not list((tmp_path / "home").rglob("*.db"))
