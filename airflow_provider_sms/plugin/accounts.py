@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +22,8 @@ FRESH_SECONDS = 30.0
 STALE_SECONDS = 600.0
 #: A look-up that failed is tried again after this many seconds.
 RETRY_SECONDS = 2.0
+#: So long a push waits for a look-up.
+LOOK_UP_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +48,32 @@ class _Known(NamedTuple):
     :param look_up_at: from then on it is looked up again.
     """
 
-    door: Door | None
-    good_until: float
-    look_up_at: float = 0.0
+    door: Door | None = None
+    good_until: float = float("-inf")
+    look_up_at: float = float("-inf")
+
+    def at(self, now: float) -> Door | None:
+        """Give the door if it may be used then."""
+        return self.door if now < self.good_until else None
 
 
 class Doors:
     """
     The doors of some connections, looked up when needed; may be used by several threads.
 
+    Airflow's database may hang for one look-up and not for the next, so each connection has one of its own,
+    in threads that do nothing else: a door that is good is given to all but whoever asked first.
+
     :param log: a logger.
+    :param at_once: how many connections there are.
     """
 
-    def __init__(self, log: Any) -> None:
+    def __init__(self, log: Any, at_once: int = 1) -> None:
         self._log = log
         self._known: dict[str, _Known] = {}
+        self._under_way: dict[str, Future[Door | None]] = {}
         self._lock = threading.Lock()
+        self._threads = ThreadPoolExecutor(max(at_once, 1), thread_name_prefix="sms-push-look-up")
 
     def door(self, conn_id: str) -> Door | None:
         """
@@ -67,21 +81,51 @@ class Doors:
 
         Blocks on Airflow's database now and then.
         """
-        with self._lock:
-            known = self._known.get(conn_id)
-            now = time.monotonic()
-            if known is not None and now < known.look_up_at:
-                return known.door if now < known.good_until else None
-            try:
-                door = self._look_up(conn_id, known.door if known else None)
-            except Exception as error:  # noqa: BLE001 - a secrets backend may raise anything
-                # Not logged with its text or traceback: errors of databases hold addresses and values.
-                self._log.error("connection %r cannot be used for pushes now: %s", conn_id, _told(error))
-                known = known or _Known(None, now)
-                self._known[conn_id] = known._replace(look_up_at=now + RETRY_SECONDS)
-                return known.door if now < known.good_until else None
-            self._known[conn_id] = _Known(door, now + STALE_SECONDS, now + FRESH_SECONDS)
+        known, now = self._known.get(conn_id, _Known()), time.monotonic()
+        if now < known.look_up_at:
+            return known.at(now)
+        return self._looking_up(conn_id)[0].result()
+
+    async def door_in_time(self, conn_id: str) -> Door | None:
+        """Give it without blocking, after :data:`LOOK_UP_SECONDS` as it was known before."""
+        known, now = self._known.get(conn_id, _Known()), time.monotonic()
+        if now < known.look_up_at:
+            return known.at(now)
+        work, is_new = self._looking_up(conn_id)
+        if not is_new and (door := known.at(now)) is not None:
             return door
+        try:
+            # Shielded: others wait for it as well.
+            return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(work)), LOOK_UP_SECONDS)
+        except TimeoutError:
+            self._log.error("the look-up of connection %r takes longer than %g s", conn_id, LOOK_UP_SECONDS)
+            return known.at(time.monotonic())
+
+    def _looking_up(self, conn_id: str) -> tuple[Future[Door | None], bool]:
+        with self._lock:
+            work = self._under_way.get(conn_id)
+            if work is not None:
+                return work, False
+            work = self._under_way[conn_id] = self._threads.submit(self._renewed, conn_id)
+            return work, True
+
+    def _renewed(self, conn_id: str) -> Door | None:
+        known = self._known.get(conn_id, _Known())
+        try:
+            door = self._look_up(conn_id, known.door)
+        except Exception as error:  # noqa: BLE001 - a secrets backend may raise anything
+            # Not logged with its text or traceback: errors of databases hold addresses and values.
+            self._log.error("connection %r cannot be used for pushes now: %s", conn_id, _told(error))
+            now = time.monotonic()
+            known = known._replace(look_up_at=now + RETRY_SECONDS)
+            door = known.at(now)
+        else:
+            now = time.monotonic()
+            known = _Known(door, now + STALE_SECONDS, now + FRESH_SECONDS)
+        with self._lock:
+            self._known[conn_id] = known
+            del self._under_way[conn_id]
+        return door
 
     def _look_up(self, conn_id: str, known: Door | None) -> Door:
         from airflow.providers.common.compat.sdk import mask_secret

@@ -76,7 +76,7 @@ class _Route:
     def __init__(self, settings: "Settings") -> None:
         self._settings = settings
         self._told = SparingLog(log)
-        self._doors = Doors(self._told)
+        self._doors = Doors(self._told, len(settings.connections))
         self._desk = Desk(settings.store_seconds, self._told)
 
     async def answer(self, conn_id: str, request: Request) -> Response:
@@ -122,7 +122,7 @@ class _Route:
         if conn_id not in self._settings.connections:
             admits(token, ())
             raise self._forbidden("unknown", "a connection that is not in push_connections")
-        door = await self._desk.ask(self._doors.door, conn_id)
+        door = await self._doors.door_in_time(conn_id)
         if door is None:
             raise RefusedError(503, "its connection cannot be used")
         if not admits(token, door.tokens):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_sms.errors import SmsError
 
@@ -22,8 +22,6 @@ _THREADS = 4
 MEND_SECONDS = 30.0
 #: And once after the first push of a process, when that one is done with.
 FIRST_MEND_SECONDS = 2.0
-
-T = TypeVar("T")
 
 
 class Desk:
@@ -42,10 +40,6 @@ class Desk:
         self._spoolers = ThreadPoolExecutor(_THREADS, thread_name_prefix="sms-push-spool")
         self._mended: set[str] = set()
         self._to_mend: set[str] = set()
-
-    async def ask(self, question: Callable[..., T], *values: Any) -> T:
-        """Call something that blocks."""
-        return await asyncio.get_running_loop().run_in_executor(self._spoolers, question, *values)
 
     async def keep(self, receiver: Receiver, push: Push) -> bool:
         """
@@ -83,7 +77,7 @@ class Desk:
 
     async def _spooled(self, receiver: Receiver, push: Push) -> bool:
         try:
-            await self.ask(receiver.spool, push)
+            await asyncio.get_running_loop().run_in_executor(self._spoolers, receiver.spool, push)
         except SmsError as error:
             self._log.error("A PUSH IS LOST, as the vendor does not repeat it: %s", error)
             return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -157,3 +158,58 @@ def test_a_new_token_takes_effect_and_a_lost_connection_keeps_the_last(serve, mo
     assert served.ask(token="another-token-0123456789") == 200
     monkeypatch.delenv("AIRFLOW_CONN_SMS_SMSADMIN")
     assert served.ask(token="another-token-0123456789") == 503
+
+
+# --- look-ups hang ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hang(monkeypatch):
+    """Let the look-ups of some connections hang: ``hang("sms_smsadmin")``."""
+    from airflow_provider_sms.hooks.sms import SmsHook
+
+    over = threading.Event()
+    look_up = SmsHook.for_connection
+
+    def start(*conn_ids: str):
+        def hanging(conn_id: str, **named: object):
+            if conn_id in conn_ids:
+                over.wait(30)
+            return look_up(conn_id, **named)
+
+        monkeypatch.setattr(SmsHook, "for_connection", hanging)
+
+    yield start
+    over.set()
+
+
+def test_a_look_up_that_hangs_stops_no_push_to_a_door_that_is_known(serve, rows, hang, monkeypatch):
+    """One of them waits a moment for it, the others not at all; and the spool has its threads."""
+    monkeypatch.setattr("airflow_provider_sms.plugin.accounts.FRESH_SECONDS", 0.0)
+    monkeypatch.setattr("airflow_provider_sms.plugin.accounts.LOOK_UP_SECONDS", 0.5)
+    served = serve()
+    assert served.ask() == 200
+    hang("sms_smsadmin")
+    started = time.monotonic()
+    with ThreadPoolExecutor(12) as pool:
+        bodies = [served.fields(LinkId=f"hung{each}") for each in range(12)]
+        assert set(pool.map(served.ask, bodies)) == {200}
+    with monkeypatch.context() as broken:
+        broken.setattr(Journal, "push", away)
+        assert served.ask(served.fields(LinkId="spooled")) == 200
+    assert time.monotonic() - started < 4
+    assert rows("SELECT count(*) FROM sms_pages") == [13]
+
+
+def test_a_look_up_that_hangs_is_no_other_connections_matter(serve, connections, hang, monkeypatch):
+    """Whoever is not known yet is told so in time."""
+    monkeypatch.setattr("airflow_provider_sms.plugin.accounts.LOOK_UP_SECONDS", 0.5)
+    connections("smsadmin", "sms_other", push_token="another-token-0123456789")
+    served = serve({"push_connections": "sms_smsadmin, sms_other"})
+    hang("sms_other")
+    started = time.monotonic()
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(served.ask, conn_id="sms_other") for _ in range(8)]
+        assert served.ask() == 200
+        assert {each.result() for each in asked} == {503}
+    assert time.monotonic() - started < 4
