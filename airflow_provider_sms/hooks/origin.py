@@ -10,6 +10,9 @@ from airflow_provider_sms.submitting import owner_name
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+#: As many as the store keeps of a lease's owner.
+_OWNER_CHARACTERS = 250
+
 
 def origin_of(context: Context | dict[str, Any]) -> Origin:
     """Give the ids of the running task instance; all empty for the empty context of a script."""
@@ -34,8 +37,12 @@ def in_task() -> bool:
 def owner_of(context: Context | dict[str, Any]) -> str:
     """Name the running task, or host and process in a script, as the holder of a lease."""
     origin = origin_of(context)
-    task = f"{origin.dag_id}.{origin.task_id} " if origin.task_id else ""
-    return f"{task}{owner_name()}"[:250]
+    if not origin.task_id:
+        return owner_name()
+    # What makes it unique is at its end: two runs of a task with one name would both hold the lease.
+    name = owner_name()
+    task = f"{origin.dag_id}.{origin.task_id}"[: _OWNER_CHARACTERS - len(name) - 1]
+    return f"{task} {name}"
 
 
 def tell_assets(context: Context | dict[str, Any], conn_id: str, queue: str, counts: dict[str, Any]) -> None:
