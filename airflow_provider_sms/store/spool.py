@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -131,13 +132,19 @@ class Spool:
     def _put(self, page: SpooledPage) -> Path:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._path(page.page_id)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        descriptor = os.open(temporary, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(_header(page) + b"\n" + page.body)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
+        # A repeated push has the same page id, and may be written by several threads at the same time.
+        temporary = path.with_suffix(f".{os.getpid()}-{secrets.token_hex(8)}.tmp")
+        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(_header(page) + b"\n" + page.body)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.rename(path)
+        except OSError:
+            # What a full disk did not take is not to fill it any more.
+            temporary.unlink(missing_ok=True)
+            raise
         folder = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)

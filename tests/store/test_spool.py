@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -68,6 +71,24 @@ def test_a_file_appears_only_when_all_of_it_is_on_disk(spool, monkeypatch):
     assert done == [(False, []), (True, [path])]
 
 
+def test_a_page_that_several_threads_put_is_whole(spool, monkeypatch):
+    """A repeated push: each of them may say "stored", and none empties the file of another."""
+    page = spooled(b"the same push" * 100)
+    together = threading.Barrier(8)
+    real = os.fsync
+
+    def fsync(descriptor):
+        real(descriptor)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            together.wait(5)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with ThreadPoolExecutor(8) as pool:
+        paths = set(pool.map(spool.put, [page] * 8))
+    assert list(spool.pages()) == [page]
+    assert list(spool.directory.iterdir()) == list(paths)
+
+
 @pytest.mark.parametrize("kept", [0, 1, 10, 200, -1])
 def test_a_torn_file_is_noticed_and_kept_aside(spool, kept):
     """Wherever it was cut; the other pages are not held up by it."""
@@ -100,6 +121,18 @@ def test_a_disk_that_takes_nothing_is_told(tmp_path):
     with pytest.raises(StoreUnavailable, match="neither to the SMS store nor to its spool") as caught:
         Spool(blocked).put(spooled(b"13812345678"))
     assert "13812345678" not in str(caught.value)
+
+
+def test_a_full_disk_keeps_no_piece(spool, monkeypatch):
+    """Each try would leave one more."""
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreUnavailable, match="No space left"):
+        spool.put(spooled())
+    assert list(spool.directory.iterdir()) == []
 
 
 def test_an_empty_spool_has_no_folder(spool):
