@@ -111,6 +111,7 @@ class Doors:
 
     def _renewed(self, conn_id: str) -> Door | None:
         known = self._known.get(conn_id, _Known())
+        door: Door | None
         try:
             door = self._look_up(conn_id, known.door)
         except Exception as error:  # noqa: BLE001 - a secrets backend may raise anything

@@ -5,12 +5,15 @@ The receiver of pushes as an ASGI app: ``POST <prefix>/<conn_id>?token=...``.
 open to everyone, so this one has no pages but its route, and the route has its own check.
 """
 
+import asyncio
 import logging
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.requests import ClientDisconnect
 
+from airflow_provider_sms.plugin import desk
 from airflow_provider_sms.plugin.accounts import Door, Doors
 from airflow_provider_sms.plugin.body import RefusedError, drain, read_body
 from airflow_provider_sms.plugin.desk import Desk
@@ -19,6 +22,8 @@ from airflow_provider_sms.plugin.sparing import SparingLog
 from airflow_provider_sms.receiving import OtherAccountError
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from airflow_provider_sms.plugin.settings import Settings
@@ -42,8 +47,10 @@ def make_app(settings: "Settings") -> FastAPI:
     :param settings: which connections, and the limits.
     """
     # No documentation pages: they would be open to everyone, too.
-    app = FastAPI(title="SMS push receiver", docs_url=None, redoc_url=None, openapi_url=None)
     route = _Route(settings)
+    app = FastAPI(
+        title="SMS push receiver", docs_url=None, redoc_url=None, openapi_url=None, lifespan=route.lifespan
+    )
     router = APIRouter(redirect_slashes=False)
     router.add_api_route("/{conn_id}", route.answer, methods=["POST"], include_in_schema=False)
     # All other methods end there as well: the log shall say what a vendor that uses them is missing.
@@ -78,6 +85,27 @@ class _Route:
         self._told = SparingLog(log)
         self._doors = Doors(self._told, len(settings.connections))
         self._desk = Desk(settings.store_seconds, self._told)
+
+    @asynccontextmanager
+    async def lifespan(self, _: FastAPI) -> "AsyncIterator[None]":
+        """Look after what an earlier process left, from when the server starts; Airflow's runs this, too."""
+        work = asyncio.create_task(self._mend_what_was_left())
+        try:
+            yield
+        finally:
+            work.cancel()
+
+    async def _mend_what_was_left(self) -> None:
+        waiting = list(self._settings.connections)
+        # Not at once: what is needed to open a store is imported for it.
+        seconds = desk.FIRST_MEND_SECONDS
+        while waiting:
+            await asyncio.sleep(seconds)
+            doors = {conn_id: await self._doors.door_in_time(conn_id) for conn_id in waiting}
+            for door in filter(None, doors.values()):
+                self._desk.mend_once(door.receiver)
+            waiting = [conn_id for conn_id, door in doors.items() if door is None]
+            seconds = desk.MEND_SECONDS
 
     async def answer(self, conn_id: str, request: Request) -> Response:
         """Take one push."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _THREADS = 4
 #: Left-over pushes are looked for after this many seconds, and again until there are none.
 MEND_SECONDS = 30.0
-#: And once after the first push of a process, when that one is done with.
+#: And once after a process has started, or after its first push where nothing says when it starts.
 FIRST_MEND_SECONDS = 2.0
 
 
@@ -47,17 +47,20 @@ class Desk:
 
         :return: whether it is stored, in the journal or in the spool.
         """
-        conn_id = receiver.account.conn_id
-        if conn_id not in self._mended:
-            # What an earlier process of this machine could not finish.
-            self._mended.add(conn_id)
-            asyncio.get_running_loop().call_later(FIRST_MEND_SECONDS, self._mend, receiver)
+        if receiver.account.conn_id not in self._mended:
+            asyncio.get_running_loop().call_later(FIRST_MEND_SECONDS, self.mend_once, receiver)
         if not await self._done(receiver.store, push):
             self._mend_later(receiver)
             return await self._spooled(receiver, push)
         if not await self._done(receiver.land, push):
             self._mend_later(receiver)
         return True
+
+    def mend_once(self, receiver: Receiver) -> None:
+        """Land in the background what an earlier process of this machine could not finish."""
+        if receiver.account.conn_id not in self._mended:
+            self._mended.add(receiver.account.conn_id)
+            self._mend(receiver)
 
     async def _done(self, act: Callable[[Push], None], push: Push) -> bool:
         work = asyncio.get_running_loop().run_in_executor(self._threads, act, push)

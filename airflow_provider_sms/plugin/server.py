@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from airflow_provider_sms.errors import PreflightError
@@ -9,6 +10,8 @@ from airflow_provider_sms.plugin.settings import read_settings
 from airflow_provider_sms.plugin.sms_plugin import URL_PREFIX
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     import uvicorn
 
     from airflow_provider_sms.plugin.settings import Settings
@@ -36,7 +39,15 @@ def make_server(host: str, port: int, settings: Settings | None = None) -> uvico
     if not settings.connections:
         msg = "push_connections is empty: name the connections whose vendor pushes, comma-separated"
         raise PreflightError([msg], "configuration [sms]")
-    app = Starlette(routes=[Mount(URL_PREFIX, make_app(settings))])
+    receiver = make_app(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        # A mounted app is not told of start and stop by itself.
+        async with receiver.router.lifespan_context(receiver):
+            yield
+
+    app = Starlette(routes=[Mount(URL_PREFIX, receiver)], lifespan=lifespan)
     app.router.redirect_slashes = False
     config = uvicorn.Config(
         app,
@@ -52,7 +63,7 @@ def make_server(host: str, port: int, settings: Settings | None = None) -> uvico
         limit_concurrency=_AT_ONCE,
         # A stop waits for the pushes that are being stored.
         timeout_graceful_shutdown=20,
-        lifespan="off",
+        lifespan="on",
     )
     return uvicorn.Server(config)
 

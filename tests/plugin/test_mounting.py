@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -61,6 +62,26 @@ def test_a_push_to_the_api_server_is_a_row_and_its_log_holds_no_query(
     assert "/sms/push/sms_smsadmin" in told
     for secret in (push_options["push_token"], "13800138000", "CD%CB", "退订"):
         assert secret not in told
+
+
+def test_the_api_server_lands_what_an_earlier_process_left(
+    airflow_app, connections, rows, store, monkeypatch, sandbox, push_options
+):
+    """Without a push: it starts and stops what is mounted in it."""
+    from starlette.testclient import TestClient
+
+    from airflow_provider_sms.store.journal import Journal
+
+    monkeypatch.setattr("airflow_provider_sms.plugin.desk.FIRST_MEND_SECONDS", 0.1)
+    connections("smsadmin", **push_options)
+    monkeypatch.setenv("AIRFLOW__SMS__PUSH_CONNECTIONS", "sms_smsadmin")
+    body = f"SmsName={sandbox.account('smsadmin').login}&{QUERY}"
+    Journal(store).push("sms_smsadmin", "smsadmin", "replies", body.encode(), page_id="left")
+    deadline = time.monotonic() + 20
+    with TestClient(airflow_app()):
+        while not rows("SELECT content FROM sms_replies") and time.monotonic() < deadline:
+            time.sleep(0.05)
+    assert rows("SELECT content FROM sms_replies") == ["退订"]
 
 
 def test_a_worker_that_loads_the_plugin_imports_no_fastapi(tmp_path):

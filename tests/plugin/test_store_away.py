@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ import pytest
 
 from airflow_provider_sms.errors import StoreUnavailable
 from airflow_provider_sms.store.journal import Journal
-from airflow_provider_sms.store.spool import Spool
+from airflow_provider_sms.store.spool import Spool, SpooledPage
 
 PAGES = "SELECT state FROM sms_pages"
 
@@ -90,6 +91,32 @@ def test_what_an_earlier_process_left_is_landed_by_the_next_one(serve, rows, sto
     served = serve()
     assert served.ask() == 200
     assert eventually(lambda: sorted(rows("SELECT content FROM sms_replies")) == ["TD", "退订"])
+
+
+def test_what_an_earlier_process_left_in_the_spool_waits_for_no_push(serve, rows, store, sandbox, spooled):
+    """It was acknowledged, and the next push may be days away."""
+    login = sandbox.account("smsadmin").login
+    body = f"Class=mo&SmsName={login}&Mobile=13800138000&Message=TD&LinkId=1&RevertTime=2025-01-31 1:02:03"
+    left = {"page_id": "left", "conn_id": "sms_smsadmin", "vendor": "smsadmin", "queue": "replies"}
+    Spool(store.spool_dir).put(SpooledPage(**left, body=body.encode(), source="push"))
+    serve()
+    assert eventually(lambda: rows("SELECT content FROM sms_replies") == ["TD"], 15)
+    assert not spooled()
+
+
+def test_a_connection_that_is_not_there_yet_is_looked_for_again(serve, rows, store, sandbox, monkeypatch):
+    """Airflow's database may be back after the receiver."""
+    monkeypatch.setattr("airflow_provider_sms.plugin.desk.FIRST_MEND_SECONDS", 0.1)
+    monkeypatch.setattr("airflow_provider_sms.plugin.desk.MEND_SECONDS", 0.2)
+    monkeypatch.setattr("airflow_provider_sms.plugin.accounts.RETRY_SECONDS", 0.1)
+    login = sandbox.account("smsadmin").login
+    body = f"Class=mo&SmsName={login}&Mobile=13800138000&Message=TD&LinkId=1&RevertTime=2025-01-31 1:02:03"
+    Journal(store).push("sms_later", "smsadmin", "replies", body.encode(), page_id="left")
+    serve({"push_connections": "sms_later"})
+    time.sleep(0.5)
+    assert rows("SELECT state FROM sms_pages") == ["read"]
+    monkeypatch.setenv("AIRFLOW_CONN_SMS_LATER", os.environ["AIRFLOW_CONN_SMS_SMSADMIN"])
+    assert eventually(lambda: rows("SELECT content FROM sms_replies") == ["TD"], 15)
 
 
 def test_a_collection_lands_it_as_well(connections, rows, store, sandbox):
