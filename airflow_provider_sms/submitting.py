@@ -250,7 +250,7 @@ class Submitting:
 
     @property
     def _gathered(self) -> int:
-        """How many answers come while they are gathered, at the pace of the last one; up to half the lanes."""
+        """How many answers come while they are gathered, at the last one's pace; up to half the lanes."""
         if self._spacing:
             return 1
         return max(1, min(self._width // 2, int(self._width * _GATHER_SECONDS / self._answer_seconds)))

@@ -5,6 +5,9 @@ Airflow says "not found" of a connection that could not be looked up, too. Whoev
 would put pushes where nobody looks for them, and send a second time with an empty ledger. So a store that was
 opened by a connection is remembered, by this process and by a small file in the spool's folder, which is
 to outlive the process and the pod. The file's name and its content are the connection's id.
+
+A connection out of an environment variable is not remembered: a variable is there or it is not, and can be
+taken away as surely as it was set.
 """
 
 from __future__ import annotations
@@ -39,10 +42,13 @@ def remember(mark: Path, conn_id: str, store: Store) -> None:
     """
     Remember that a store was opened by a connection; the file is on disk when this returns.
 
-    A folder that takes no file is logged, once: the store can be used all the same.
+    A folder that takes no file is logged, once: the store can be used all the same. What an environment
+    variable says is not remembered.
 
     :param mark: as :func:`mark_of` gives it.
     """
+    if _is_in_environment(conn_id):
+        return
     _opened[mark] = store
     try:
         if not mark.exists():
@@ -71,6 +77,11 @@ def is_marked(mark: Path) -> bool:
     except OSError:
         # A folder that this user may not look into; SQLite's file lies in none that is more open.
         return False
+
+
+def _is_in_environment(conn_id: str) -> bool:
+    # Airflow asks the environment after a secrets backend and before its own database.
+    return f"AIRFLOW_CONN_{conn_id.upper()}" in os.environ
 
 
 def _write(mark: Path, conn_id: str) -> None:

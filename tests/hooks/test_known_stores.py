@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_sms import errors
 from airflow_provider_sms.hooks import known_stores
 from airflow_provider_sms.hooks.missing import failed_source
-from airflow_provider_sms.hooks.store import open_store
+from airflow_provider_sms.hooks.store import open_connection, open_store
 
 VARIABLE = "AIRFLOW_CONN_SMS_STORE"
 
@@ -24,12 +24,20 @@ def home(monkeypatch, tmp_path):
     return home
 
 
+def opened_by_airflow(store, conn_id=None):
+    """Open a store as by a connection in Airflow's database, which afterwards is not found."""
+    from airflow.sdk import Connection
+
+    return open_connection(
+        Connection(conn_id=conn_id or "sms_store", conn_type="sqlite", host=store.engine.url.database),
+        conn_id,
+    )
+
+
 @pytest.fixture
-def used(home, monkeypatch, store):
+def used(home, store):
     """Use ``sms_store`` once, and then have it not found, as in an outage of Airflow's database."""
-    monkeypatch.setenv(VARIABLE, f"sqlite:///{store.engine.url.database}")
-    opened = open_store()
-    monkeypatch.delenv(VARIABLE)
+    opened = opened_by_airflow(store)
     yield home / "sms" / "spool" / "known_stores" / "sms_store"
     opened.close()
 
@@ -81,11 +89,9 @@ def test_a_later_process_waits_for_the_store_that_was_used(used, home, conn_id):
     assert not (home / "sms" / "sms.db").exists()
 
 
-def test_a_named_store_that_was_used_may_be_tried_again(home, monkeypatch, store):
+def test_a_named_store_that_was_used_may_be_tried_again(home, store):
     """A trigger's deferred sensors do not fail for good because a look-up did."""
-    monkeypatch.setenv("AIRFLOW_CONN_ARCHIVE_2025", f"sqlite:///{store.engine.url.database}")
-    opened = open_store("archive_2025")
-    monkeypatch.delenv("AIRFLOW_CONN_ARCHIVE_2025")
+    opened = opened_by_airflow(store, "archive_2025")
     known_stores._opened.clear()
     with pytest.raises(errors.StoreUnavailable, match=r"archive_2025.*used here before"):
         open_store("archive_2025")
@@ -109,24 +115,32 @@ def test_a_connection_that_was_removed_on_purpose_is_forgotten_by_its_mark(used,
 def test_the_mark_is_on_the_spools_disk(monkeypatch, tmp_path, home, store):
     """A pod's home goes with the pod; its spool is on a volume."""
     monkeypatch.setenv("AIRFLOW__SMS__SPOOL_DIR", str(tmp_path / "volume"))
-    monkeypatch.setenv(VARIABLE, f"sqlite:///{store.engine.url.database}")
-    open_store().close()
-    monkeypatch.delenv(VARIABLE)
+    opened_by_airflow(store).close()
     known_stores._opened.clear()
     monkeypatch.setenv("AIRFLOW_HOME", str(home / "of-another-pod"))
     with pytest.raises(errors.StoreUnavailable, match="volume/known_stores/sms_store"):
         open_store()
 
 
-def test_a_folder_that_takes_no_mark_is_told_once(home, monkeypatch, store, caplog):
+def test_a_folder_that_takes_no_mark_is_told_once(home, store, caplog):
     """The store is opened all the same."""
     home.write_text("no folder")
-    monkeypatch.setenv(VARIABLE, f"sqlite:///{store.engine.url.database}")
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
-            assert open_store().engine.url.database == store.engine.url.database
+            opened = opened_by_airflow(store)
+            assert opened.engine.url.database == store.engine.url.database
     assert caplog.text.count("cannot be marked as used") == 1
-    open_store().close()
+    opened.close()
+
+
+def test_what_a_variable_says_is_not_remembered(home, monkeypatch, store):
+    """It cannot be away for a minute; whoever takes it away has another store at once."""
+    monkeypatch.setenv(VARIABLE, f"sqlite:///{store.engine.url.database}")
+    assert open_store().engine.url.database == store.engine.url.database
+    monkeypatch.delenv(VARIABLE)
+    other = open_store()
+    assert Path(other.engine.url.database) == home / "sms" / "sms.db"
+    other.close()
 
 
 # --- a look-up that failed ---------------------------------------------------------------------------

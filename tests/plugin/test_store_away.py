@@ -141,6 +141,8 @@ def test_a_collection_lands_it_as_well(connections, rows, store, sandbox):
 def test_a_push_goes_to_no_other_store(served, rows, monkeypatch, tmp_path):
     """A receiver that has used a store goes on with it while Airflow's database is away."""
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "home"))
+    # As if its connection were in Airflow's database.
+    monkeypatch.setattr("airflow_provider_sms.hooks.known_stores._is_in_environment", lambda _: False)
     assert served.ask() == 200
     monkeypatch.delenv("AIRFLOW_CONN_SMS_STORE")
     assert served.ask(served.fields(LinkId="next")) == 200
@@ -155,6 +157,7 @@ def test_a_receiver_that_starts_meanwhile_has_the_spool(served, rows, monkeypatc
 
     monkeypatch.setattr("airflow_provider_sms.plugin.desk.MEND_SECONDS", 0.2)
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(known_stores, "_is_in_environment", lambda _: False)
     open_store()
     with monkeypatch.context() as outage:
         outage.setattr(known_stores, "_opened", {})

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_sms.conditions import WantedReplies
 from airflow_provider_sms.hooks import known_stores
-from airflow_provider_sms.hooks.store import open_store
+from airflow_provider_sms.hooks.store import open_store, spool_folder
 from airflow_provider_sms.triggers.access import Access
 from airflow_provider_sms.triggers.sms import SmsQueueTrigger
 
@@ -31,7 +31,6 @@ def test_a_store_that_is_not_found_now_is_kept(connections, access, store, monke
     async def look():
         first = await access.open()
         monkeypatch.delenv(STORE)
-        monkeypatch.setattr(known_stores, "_opened", {})
         assert not await access.changed()
         connections("wavecom", timeout=7)
         monkeypatch.delenv(STORE, raising=False)
@@ -52,7 +51,10 @@ def test_a_wait_outlives_a_look_up_that_fails(
     connections("wavecom")
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "home"))
     address = open_store().engine.url.database
-    monkeypatch.setattr(known_stores, "_opened", {})
+    # As if its connection had been in Airflow's database.
+    mark = known_stores.mark_of("sms_store", spool_folder())
+    mark.parent.mkdir(parents=True)
+    mark.touch()
     wait_id = register("sms_wavecom", WantedReplies(None, None, datetime(2020, 1, 1, tzinfo=UTC), 1))
     sandbox.queue_replies("wavecom", 1)
     trigger = SmsQueueTrigger(
