@@ -126,7 +126,7 @@ class VendorBusy(SmsError):
 
 
 class VendorUnreachable(SmsError):
-    """A call that changes nothing (balance, word check) got no usable answer; try again."""
+    """A call that changes nothing (balance, word check, a look-up) got no usable answer; try again."""
 
 
 class SubmitNotSent(SmsError):

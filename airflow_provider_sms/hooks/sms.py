@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
 from airflow_provider_sms.errors import PreflightError, SmsError, VendorUnreachable
+from airflow_provider_sms.hooks.missing import failed_source
 from airflow_provider_sms.hooks.store import DEFAULT_STORE_CONN_ID, open_store
 from airflow_provider_sms.records import Queue
 from airflow_provider_sms.redact import secret_forms
@@ -363,6 +364,12 @@ def _connection(conn_id: str) -> Any:
     try:
         return BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
+        if failure := failed_source(conn_id):
+            msg = (
+                f"connection {conn_id!r} cannot be looked up ({failure}), so nothing was sent or read: try "
+                "again once what Airflow keeps its connections in answers"
+            )
+            raise VendorUnreachable(msg) from None
         raise no_connection(conn_id) from None
 
 

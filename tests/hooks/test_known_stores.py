@@ -10,6 +10,7 @@ import pytest
 from airflow_provider_sms import errors
 from airflow_provider_sms.hooks import known_stores
 from airflow_provider_sms.hooks.missing import failed_source
+from airflow_provider_sms.hooks.sms import SmsHook
 from airflow_provider_sms.hooks.store import open_connection, open_store
 
 VARIABLE = "AIRFLOW_CONN_SMS_STORE"
@@ -172,6 +173,18 @@ def test_an_api_server_that_is_away_is_told_from_a_missing_connection(home, monk
     with pytest.raises(errors.StoreUnavailable, match=f"ExecutionAPISecretsBackend: {kind}"):
         open_store()
     assert not (home / "sms" / "sms.db").exists()
+
+
+@pytest.mark.usefixtures("home")
+def test_an_account_that_cannot_be_looked_up_is_tried_again(monkeypatch):
+    """A task does not fail for good because Airflow's database was away for a minute."""
+    asked(monkeypatch, error_of_kind("API_SERVER_ERROR"))
+    with pytest.raises(errors.VendorUnreachable, match="cannot be looked up") as caught:
+        SmsHook.for_connection("sms_somewhere")
+    assert not caught.value.terminal
+    asked(monkeypatch, error_of_kind("CONNECTION_NOT_FOUND"))
+    with pytest.raises(errors.PreflightError, match="no such connection"):
+        SmsHook.for_connection("sms_somewhere")
 
 
 @pytest.mark.usefixtures("home")
