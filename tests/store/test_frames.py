@@ -202,3 +202,46 @@ def test_frames_have_the_same_columns_and_types_full_or_empty(
 )
 def test_the_carrier_of_a_prefix(prefix, carrier):
     assert carrier_of_prefix(prefix) == carrier
+
+
+def test_an_older_count_never_overwrites_a_newer_one(store, sent, land, make_report, monkeypatch):
+    """A reads, a report lands, B reads and writes, A writes: what stands is what B saw."""
+    from airflow_provider_sms.store.frames import daily
+
+    sent("a", [[MOBILE]], BatchState.ACCEPTED)
+    count, counted = daily.delivery_frame, []
+
+    def count_and_be_overtaken(*given: Any, **options: Any):
+        figures = count(*given, **options)
+        counted.append(figures)
+        if len(counted) == 1:
+            land([make_report(MOBILE, "77", at=EARLY)])
+            assert list(refreshed(store)["delivered"]) == [1]
+        return figures
+
+    monkeypatch.setattr(daily, "delivery_frame", count_and_be_overtaken)
+    assert list(refreshed(store)["delivered"]) == [1]
+    assert list(frames.daily_frame(store, DAY, DAY)["delivered"]) == [1]
+    # A, B, and A again; another day's refresh would have been in nobody's way.
+    assert len(counted) == 3
+
+
+def test_a_refresh_that_is_overtaken_again_and_again_says_so(store, sent, monkeypatch):
+    """It ends, and in an error that Airflow retries; the others' rows stand."""
+    from airflow_provider_sms.errors import StoreUnavailable
+    from airflow_provider_sms.store.frames import daily
+
+    sent("a", [[MOBILE]], BatchState.ACCEPTED)
+    count = daily.delivery_frame
+
+    def always_be_overtaken(*given: Any, **options: Any):
+        figures = count(*given, **options)
+        with monkeypatch.context() as patch:
+            patch.setattr(daily, "delivery_frame", count)
+            refreshed(store)
+        return figures
+
+    monkeypatch.setattr(daily, "delivery_frame", always_be_overtaken)
+    with pytest.raises(StoreUnavailable, match="refreshed by others"):
+        refreshed(store)
+    assert len(frames.daily_frame(store, DAY, DAY)) == 1

@@ -6,13 +6,16 @@ Days are local days of a time zone.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
+from airflow_provider_sms.errors import StoreUnavailable
 from airflow_provider_sms.store.frames.fields import Field, Kind
 from airflow_provider_sms.store.frames.figures import delivery_frame
 from airflow_provider_sms.store.frames.reading import read
+from airflow_provider_sms.store.ids import new_id
 from airflow_provider_sms.store.migrations import PROOF
 from airflow_provider_sms.store.schema import delivery_daily, meta
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from sqlalchemy import Select
+    from sqlalchemy.engine import Connection
 
     from airflow_provider_sms.store.engine import Store
 
@@ -38,6 +42,12 @@ FIELDS = (
     Field("latency_p50_seconds", Kind.NUMBER, "median of the seconds from submit to report"),
     Field("latency_p95_seconds", Kind.NUMBER, "95th percentile of the seconds from submit to report"),
 )
+
+#: How often a day is counted when others write it meanwhile.
+_TRIES = 5
+#: Begins the names of rows in ``sms_meta``, one per day: which refresh wrote the day last.
+_WRITTEN = "daily "
+_Rows = list[dict[str, Any]]
 
 
 def refresh_delivery_daily(
@@ -66,8 +76,31 @@ def refresh_delivery_daily(
     :param timezone: whose days.
     :param silent_after_hours: how long a report may take.
     :return: the rows written, as :func:`daily_frame` gives them.
-    :raises StoreUnavailable: the store is away; nothing was changed.
+    :raises StoreUnavailable: the store is away, or others refreshed these days all the while; nothing was
+        changed.
     """
+    for _ in range(_TRIES):
+        with store.reading() as connection:
+            seen = _writers(connection, start, end)
+        # Counted outside of the transaction: on SQLite it would hold off everybody who writes.
+        rows = _counted(store, start, end, timezone, silent_after_hours)
+        with store.begin() as connection:
+            # Two refreshes at once take turns: without it, each would miss the other's new rows.
+            connection.execute(select(meta).where(meta.c.name == PROOF).with_for_update())
+            # Who wrote since may have seen more than we did.
+            if _writers(connection, start, end) == seen:
+                _write(connection, start, end, rows)
+                break
+    else:
+        msg = (
+            f"{start} to {end} were refreshed by others {_TRIES} times while they were counted here; this run"
+            " has changed nothing: try again, and refresh a day from one place at a time"
+        )
+        raise StoreUnavailable(msg)
+    return daily_frame(store, start, end)
+
+
+def _counted(store: Store, start: date, end: date, timezone: str, silent_after_hours: float) -> _Rows:
     figures = delivery_frame(
         store,
         start,
@@ -78,17 +111,30 @@ def refresh_delivery_daily(
         percentiles=(50, 95),
     )
     names = [field.name for field in FIELDS]
-    rows: list[dict[str, Any]] = [
+    return [
         {**{str(name): _plain(value) for name, value in row.items()}, "day": row["day"].date()}
         for row in figures[names].astype(object).to_dict("records")
     ]
-    with store.begin() as connection:
-        # Two refreshes at once take turns: without it, each would miss the other's new rows.
-        connection.execute(select(meta).where(meta.c.name == PROOF).with_for_update())
-        connection.execute(delivery_daily.delete().where(delivery_daily.c.day.between(start, end)))
-        if rows:
-            connection.execute(delivery_daily.insert(), rows)
-    return daily_frame(store, start, end)
+
+
+def _writers(connection: Connection, start: date, end: date) -> list[Any]:
+    marks = meta.c.name.between(_mark(start), _mark(end))
+    return list(connection.execute(select(meta.c.name, meta.c.value).where(marks).order_by(meta.c.name)))
+
+
+def _write(connection: Connection, start: date, end: date, rows: _Rows) -> None:
+    connection.execute(delivery_daily.delete().where(delivery_daily.c.day.between(start, end)))
+    if rows:
+        connection.execute(delivery_daily.insert(), rows)
+    connection.execute(meta.delete().where(meta.c.name.between(_mark(start), _mark(end))))
+    writer = new_id()
+    days = [start + timedelta(days=number) for number in range((end - start).days + 1)]
+    if days:
+        connection.execute(meta.insert(), [{"name": _mark(day), "value": writer} for day in days])
+
+
+def _mark(day: date) -> str:
+    return f"{_WRITTEN}{day.isoformat()}"
 
 
 def daily_frame(store: Store, start: date, end: date) -> pd.DataFrame:
