@@ -33,8 +33,10 @@ class SmsDeliveryDailyOperator(BaseOperator):
     It reads what has landed and calls no vendor: collect first. Running it again gives the same rows, or
     those that reports which came since have changed.
 
-    :param start: first day, an ISO date or a date (templated). If empty: every day whose figures can still
-        change, from as many days ago as ``silent_after_hours`` reach back, up to today.
+    :param start: first day, an ISO date or a date (templated). If empty: every day from as many days ago as
+        ``silent_after_hours`` reach back, up to today; and older days that have changed since then, for a
+        report came late, a scheduled message was due, an unknown batch was settled, or a refused one went
+        out on another day.
     :param end: last day, included (templated); ``start`` alone is that one day.
     :param timezone: the zone whose days these are (templated).
     :param silent_after_hours: a message without a final report counts as silent this many hours after it was
@@ -75,33 +77,43 @@ class SmsDeliveryDailyOperator(BaseOperator):
         """
         from airflow_provider_sms.hooks.store import open_store
         from airflow_provider_sms.store.frames import refresh_delivery_daily
+        from airflow_provider_sms.store.frames.changes import changed_days
 
         with failing_for_good():
             days = _checked(self.start, self.end, self.timezone, self.silent_after_hours, self.task_id)
-            daily = refresh_delivery_daily(
-                open_store(self.store_conn_id),
-                days.start,
-                days.end,
-                timezone=days.timezone.key,
-                silent_after_hours=days.silent_after_hours,
-            )
-        counts = {name: int(daily[name].sum()) for name in _COUNTS}
-        result = {"days": (days.end - days.start).days + 1, "rows": len(daily), **counts}
+            store = open_store(self.store_conn_id)
+            zone = days.timezone.key
+            older = [] if days.named else changed_days(store, days.start, timezone=zone)
+            parts = [
+                refresh_delivery_daily(
+                    store, first, last, timezone=zone, silent_after_hours=days.silent_after_hours
+                )
+                for first, last in [(days.start, days.end), *((day, day) for day in older)]
+            ]
+        counts = {name: sum(int(part[name].sum()) for part in parts) for name in _COUNTS}
+        refreshed = (days.end - days.start).days + 1 + len(older)
+        result = {"days": refreshed, "rows": sum(map(len, parts)), **counts}
         self.log.info(
-            "%s to %s: %s messages in %s rows; %s accepted, %s delivered, %s failed, %s silent",
-            days.start, days.end, *(f"{result[name]:,}" for name in ("intended", "rows", *_COUNTS[1:])),
+            "%s to %s%s: %s messages in %s rows; %s accepted, %s delivered, %s failed, %s silent",
+            days.start, days.end, "".join(f", {day}" for day in older),
+            *(f"{result[name]:,}" for name in ("intended", "rows", *_COUNTS[1:])),
         )  # fmt: skip
-        _tell_asset(context, days, result)
+        _tell_asset(context, min([days.start, *older]), days.end, result)
         return result
 
 
 class _Days(NamedTuple):
-    """What to refresh: whole days of a zone, both ends included."""
+    """
+    What to refresh: whole days of a zone, both ends included.
+
+    :param named: whether somebody named them; else older days that have changed belong to them.
+    """
 
     start: date
     end: date
     timezone: ZoneInfo
     silent_after_hours: float
+    named: bool
 
 
 def _checked(start: Any, end: Any, timezone: Any, silent_after_hours: Any, task_id: str) -> _Days:
@@ -127,15 +139,16 @@ def _checked(start: Any, end: Any, timezone: Any, silent_after_hours: Any, task_
     if first is None:
         today = datetime.now(zone).date()
         # Whoever was texted late that day became silent in the course of the day after these hours.
-        return _Days(today - timedelta(days=math.ceil(hours / HOURS_A_DAY) + 1), today, zone, hours)
-    return _Days(first, first if last is None else last, zone, hours)
+        first = today - timedelta(days=math.ceil(hours / HOURS_A_DAY) + 1)
+        return _Days(first, today, zone, hours, named=False)
+    return _Days(first, first if last is None else last, zone, hours, named=True)
 
 
-def _tell_asset(context: Context | dict[str, Any], days: _Days, result: dict[str, int]) -> None:
-    """Put the days and the counts into the extra of the asset's event, for the DAGs it wakes."""
+def _tell_asset(context: Context | dict[str, Any], start: date, end: date, result: dict[str, int]) -> None:
+    """Put the first day, the last one and the counts into the extra of the asset's event, for its DAGs."""
     events = context.get("outlet_events") if context else None
     asset = daily_asset()
     if events is not None and any(
         getattr(outlet, "uri", "") == asset.uri for outlet in context["task"].outlets
     ):
-        events[asset].extra = {"start": str(days.start), "end": str(days.end), **result}
+        events[asset].extra = {"start": str(start), "end": str(end), **result}

@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow_provider_sms.hooks.sms import SmsHook
 from airflow_provider_sms.operators.delivery import SmsDeliveryDailyOperator
 from airflow_provider_sms.operators.sms import SmsCollectOperator
+from airflow_provider_sms.store import schema
 
 CHINA = ZoneInfo("Asia/Shanghai")
 
@@ -35,6 +36,13 @@ def sent(connections, numbers):
 
 def refresh(**given: Any):
     return SmsDeliveryDailyOperator(task_id="refresh", **given).execute({})
+
+
+def move(store, moment, **more: Any):
+    """Let every batch have been submitted at a moment."""
+    moved = dict.fromkeys(("submitted_at", "prepared_at", "settled_at"), moment) | more
+    with store.begin() as connection:
+        connection.execute(schema.batches.update(), moved)
 
 
 @pytest.mark.usefixtures("sent")
@@ -77,6 +85,30 @@ def test_without_a_start_all_days_that_can_still_change_are_refreshed(hours, day
 @pytest.mark.usefixtures("store_connection")
 def test_templates_that_render_to_nothing_are_no_days():
     assert refresh(start="", end="")["days"] == 5
+
+
+def test_older_days_that_have_changed_are_refreshed_as_well(connections, numbers, today, store, rows):
+    """A message that was scheduled for later changes after its day; a day that is named is that day alone."""
+    conn_id = connections("beidoutong")
+    SmsHook.for_connection(conn_id).send(numbers(3), "您的订单已发货", send_key="campaign")
+    then, due = (datetime.now(UTC) - timedelta(days=days) for days in (30, 4))
+    move(store, then, send_at=due)
+    day = then.astimezone(CHINA).date()
+    assert refresh(start=today)["intended"] == 0
+    result = refresh()
+    assert (result["days"], result["rows"], result["intended"], result["silent"]) == (6, 1, 3, 3)
+    assert rows("SELECT day, silent FROM sms_delivery_daily") == [(str(day), 3)]
+
+
+def test_a_batch_that_went_out_on_a_later_day_counts_once(connections, numbers, store, rows):
+    """The day that it has left is made anew."""
+    SmsHook.for_connection(connections("beidoutong")).send(numbers(3), "您的订单已发货", send_key="campaign")
+    then, now = datetime.now(UTC) - timedelta(days=30), datetime.now(UTC)
+    move(store, then)
+    refresh(start=then.astimezone(CHINA))
+    move(store, now)
+    assert refresh()["intended"] == 3
+    assert rows("SELECT sum(intended) FROM sms_delivery_daily") == [3]
 
 
 def test_a_message_is_silent_only_after_so_many_hours(connections, numbers, today):
