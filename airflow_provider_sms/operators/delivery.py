@@ -59,6 +59,7 @@ class SmsDeliveryDailyOperator(BaseOperator):
     ) -> None:
         # A downstream DAG can be scheduled on the table.
         kwargs.setdefault("outlets", [daily_asset()])
+        kwargs.setdefault("multiple_outputs", True)  # refresh.output["delivered"]
         super().__init__(**kwargs)
         self.start = start
         self.end = end

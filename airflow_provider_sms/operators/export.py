@@ -98,6 +98,7 @@ class SmsExportOperator(BaseOperator):
         store_conn_id: str = DEFAULT_STORE_CONN_ID,
         **kwargs: Any,
     ) -> None:
+        kwargs.setdefault("multiple_outputs", True)  # export.output["paths"]
         super().__init__(**kwargs)
         self.table = table
         self.path = path

@@ -65,6 +65,7 @@ class SmsDeliveryReportOperator(BaseOperator):
         store_conn_id: str = DEFAULT_STORE_CONN_ID,
         **kwargs: Any,
     ) -> None:
+        kwargs.setdefault("multiple_outputs", True)  # report.output["path"]
         super().__init__(**kwargs)
         self.path = path
         self.day = day

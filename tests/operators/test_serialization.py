@@ -6,6 +6,10 @@ import pytest
 from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization
 
+from airflow_provider_sms.operators.delivery import SmsDeliveryDailyOperator
+from airflow_provider_sms.operators.export import SmsExportOperator
+from airflow_provider_sms.operators.report import SmsDeliveryReportOperator
+from airflow_provider_sms.operators.settle import SmsSettleOperator
 from airflow_provider_sms.operators.sms import (
     SmsBalanceCheckOperator,
     SmsCollectOperator,
@@ -26,6 +30,23 @@ OPERATORS = {
     SmsBalanceCheckOperator: {"threshold": "{{ var.value.least }}", "on_low": "skip"},
     SmsCollectOperator: {"sms_queue": "replies", "max_pages": "{{ params.pages }}", "max_seconds": 5},
 }
+
+
+#: All of them, with what their constructors ask for.
+WITH_RESULTS = {
+    **{kind: {"sms_conn_id": "sms_main", **given} for kind, given in OPERATORS.items()},
+    SmsSettleOperator: {"send_key": "campaign"},
+    SmsDeliveryDailyOperator: {},
+    SmsExportOperator: {"table": "messages"},
+    SmsDeliveryReportOperator: {"path": "delivery.html"},
+}
+
+
+@pytest.mark.parametrize("kind", WITH_RESULTS, ids=lambda kind: kind.__name__)
+def test_each_entry_of_a_result_is_an_xcom_of_its_own(kind):
+    """A task downstream takes one by its name; who wants the dict alone says so."""
+    assert kind(task_id="task", **WITH_RESULTS[kind]).multiple_outputs is True
+    assert kind(task_id="task", multiple_outputs=False, **WITH_RESULTS[kind]).multiple_outputs is False
 
 
 @pytest.mark.parametrize("kind", OPERATORS, ids=lambda kind: kind.__name__)
