@@ -3,16 +3,30 @@ The messages, and what became of each: the one place that joins reports to messa
 
 The view ``sms_message_status`` and the frames are both made of :func:`message_status`.
 
-A report belongs to a message when vendor and number agree and its id is one that its batch may bear.
-Of a message's reports the best one speaks: a final status before a pending one, the later before the
-earlier; so a report that comes twice changes nothing.
+A report belongs to a message when vendor and number agree and its id is one that its batch may bear. It
+may have been read by another connection, for several may share an account; but not when that connection
+sent to the number under that id itself: then these are two accounts, and the report is on its own message.
+Of a message's reports the best one speaks: a final status before a pending one, one of the message's own
+connection before another's, the later before the earlier; so a report that comes twice changes nothing.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import String, and_, case, func, literal_column, null, select, type_coerce, union_all
+from sqlalchemy import (
+    String,
+    and_,
+    case,
+    func,
+    literal_column,
+    not_,
+    null,
+    or_,
+    select,
+    type_coerce,
+    union_all,
+)
 
 from airflow_provider_sms.records import BatchState, DeliveryStatus
 from airflow_provider_sms.store.clock import Elapsed
@@ -115,7 +129,13 @@ def _ranked(conditions: tuple[ColumnElement[bool], ...], message: _Columns) -> S
     quality = case((rows.c.status.in_(_FINAL), 2), (rows.c.status.is_not(None), 1), else_=0)
     place = func.row_number().over(
         partition_by=(rows.c.send_key, rows.c.mobile),
-        order_by=(quality.desc(), rows.c.reported_at.desc(), rows.c.page_id.desc(), rows.c.report_seq.desc()),
+        order_by=(
+            quality.desc(),
+            rows.c.own.desc(),
+            rows.c.reported_at.desc(),
+            rows.c.page_id.desc(),
+            rows.c.report_seq.desc(),
+        ),
     )
     return select(rows, place.label("place"))
 
@@ -139,6 +159,7 @@ _REPORT = (
     reports.c.error_code,
     reports.c.page_id,
     reports.c.seq.label("report_seq"),
+    case((reports.c.conn_id == batches.c.conn_id, 1), else_=0).label("own"),
 )
 
 
@@ -151,6 +172,7 @@ def _with_report(conditions: tuple[ColumnElement[bool], ...], message: _Columns)
     bears = and_(
         reports.c.vendor_message_id == batch_ids.c.vendor_message_id, reports.c.vendor == batch_ids.c.vendor
     )
+    is_own = reports.c.conn_id == batches.c.conn_id
     is_for = and_(recipients.c.send_id == batch_ids.c.send_id, recipients.c.mobile == reports.c.mobile)
     return (
         select(*message, *_REPORT)
@@ -158,7 +180,26 @@ def _with_report(conditions: tuple[ColumnElement[bool], ...], message: _Columns)
         .join(reports, bears)
         .join(recipients, and_(is_for, recipients.c.batch_no == batch_ids.c.batch_no))
         .join(batches, OF_BATCH)
-        .where(*conditions)
+        .where(or_(is_own, not_(_is_of_another_account())), *conditions)
+    )
+
+
+def _is_of_another_account() -> ColumnElement[bool]:
+    """Say whether the connection that read a report sent to its number under its id itself."""
+    ids, sent, to = batch_ids.alias("its_ids"), batches.alias("its_batches"), recipients.alias("its_people")
+    return (
+        select(literal_column("1"))
+        .select_from(ids)
+        .join(sent, and_(sent.c.send_id == ids.c.send_id, sent.c.batch_no == ids.c.batch_no))
+        .join(to, and_(to.c.send_id == ids.c.send_id, to.c.batch_no == ids.c.batch_no))
+        .where(
+            ids.c.vendor_message_id == reports.c.vendor_message_id,
+            ids.c.vendor == reports.c.vendor,
+            sent.c.conn_id == reports.c.conn_id,
+            to.c.mobile == reports.c.mobile,
+        )
+        .correlate(reports)
+        .exists()
     )
 
 

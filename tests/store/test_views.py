@@ -98,6 +98,36 @@ def test_a_report_joins_by_vendor_id_and_number(submitted, land, make_report, as
     assert ask(STATUS)[0][3] == ("delivered" if joins else "silent")
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_accounts_whose_ids_agree_do_not_mark_each_others_messages(submitted, land, make_report, ask, order):
+    """Vendors count ids per account, or per host: a report of the other's message says nothing of ours."""
+    submitted("key", [[NUMBER, "13800000002"]], ACCEPTED, ids=["77"])
+    submitted("other", [[NUMBER]], ACCEPTED, ids=["77"], conn_id="sms_other")
+    pages = [([make_report(NUMBER, "77", FAILED)], "sms_other"), ([make_report(NUMBER, "77")], "sms_main")]
+    records, conn_id = pages[order[0]]
+    land(records, conn_id=conn_id)
+    said = {"sms_other": "failed", "sms_main": "delivered"}[conn_id]
+    told = {"key": "silent", "other": "silent"} | {{"sms_other": "other", "sms_main": "key"}[conn_id]: said}
+    assert {row[0]: row[3] for row in ask(STATUS) if row[1] == NUMBER} == told
+    records, conn_id = pages[order[1]]
+    land(records, conn_id=conn_id)
+    told = {row[0]: row[3] for row in ask(STATUS) if row[1] == NUMBER}
+    assert told == {"key": "delivered", "other": "failed"}
+
+
+def test_connections_to_one_account_read_each_others_reports(submitted, land, make_report, ask):
+    """Also one that never sent; of two that are final, that of the message's own connection stands."""
+    submitted("key", [[NUMBER, "13800000002"]], ACCEPTED, ids=["77"])
+    submitted("other", [["13800000003"]], ACCEPTED, ids=["78"], conn_id="sms_other")
+    land([make_report(NUMBER, "77"), make_report("13800000002", "77", FAILED)], conn_id="sms_other")
+    land([make_report("13800000003", "78")], conn_id="sms_reader")
+    assert [row[3] for row in ask(STATUS)] == ["delivered", "failed", "delivered"]
+    land([make_report(NUMBER, "77", PENDING)])
+    assert ask(STATUS)[0][3] == "delivered"
+    land([make_report(NUMBER, "77", FAILED)])
+    assert ask(STATUS)[0][3] == "failed"
+
+
 @pytest.mark.parametrize("ids", [["1", "2"], ["2", "1"], ["1", "2", "3"], ["2"]])
 def test_several_ids_of_a_batch_join_on_id_and_number(submitted, land, make_report, ask, ids):
     """Which id is whose is not needed, nor that there are as many ids as numbers (wavecom)."""
