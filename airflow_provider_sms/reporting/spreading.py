@@ -36,8 +36,14 @@ def median_of(counts: pd.DataFrame) -> float | None:
 
 
 def _percentile(counts: pd.DataFrame, percent: float) -> float:
-    """Find the least span within which so many of a hundred were."""
+    """Find the span that so many of a hundred were no longer than, as the frames do: in proportion."""
+    import numpy as np
+
     ordered = counts.sort_values("seconds")
-    reached = ordered["messages"].cumsum()
-    place = int((reached < reached.iloc[-1] * percent / 100).sum())
-    return float(ordered["seconds"].iloc[place])
+    seconds, reached = ordered["seconds"].to_numpy(), ordered["messages"].cumsum().to_numpy()
+    # Its place among all the spans in their order, counted from 0.
+    place = (int(reached[-1]) - 1) * percent / 100
+    lower = int(place)
+    upper = min(lower + 1, int(reached[-1]) - 1)
+    below, above = (float(seconds[np.searchsorted(reached, each, side="right")]) for each in (lower, upper))
+    return below + (above - below) * (place - lower)
