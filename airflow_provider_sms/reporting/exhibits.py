@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_provider_sms.redact import mask_numbers
 from airflow_provider_sms.reporting import meanings, pictures
 from airflow_provider_sms.reporting.drawing import DELIVERED, FAILED, PLAIN, SILENT, WAITING, draw
 from airflow_provider_sms.reporting.figures import LATENCY_ENDS, PERCENTILES, Names
 from airflow_provider_sms.reporting.pictures import BarRow, Column, Places
-from airflow_provider_sms.reporting.speaking import amount, count, share, share_of, span
+from airflow_provider_sms.reporting.speaking import amount, count, share, share_of, shown, span
 from airflow_provider_sms.reporting.wording import WORDS
 
 if TYPE_CHECKING:
@@ -208,7 +207,9 @@ class _Maker:
         table = [
             (
                 self._say(f"state_{refusal.state}"),
-                self._names(_code(refusal.code)) if refusal.state == "rejected" else refusal.code or "–",
+                self._names(_code(refusal.code))
+                if refusal.state == "rejected"
+                else shown(refusal.code) or "–",
                 self._names(meanings.of_answer(refusal.vendor, refusal.code) or Names("–", "–")),
                 refusal.vendor,
                 count(refusal.batches),
@@ -220,7 +221,7 @@ class _Maker:
             BarRow(
                 WORDS[f"state_{refusal.state}"],
                 ((FAILED if refusal.state == "rejected" else WAITING, refusal.recipients),),
-                (refusal.code, count(refusal.recipients)),
+                (_plain(refusal.code), count(refusal.recipients)),
             )
             for refusal in self._figures.refusals[:_MOST_BARS]
         ]
@@ -244,7 +245,7 @@ class _Maker:
         ]
         table = [
             (
-                mask_numbers(account.conn_id),
+                shown(account.conn_id),
                 account.vendor,
                 *_counted(account.counts),
                 self._names(span(account.median)),
@@ -276,16 +277,16 @@ class _Maker:
         legend: bool = False,
     ) -> Exhibit:
         """Put together; a column whose name ends with ``#`` holds numbers."""
-        shown = picture is not None
+        drawn = picture is not None
         return Exhibit(
             name=name,
             title=self._say(name) if name != "days" else self._say("one_day"),
             note=self._say(f"{name}_note"),
             svg=draw(name, *picture, self._speaker.in_picture) if picture else "",
             empty=self._say(empty),
-            legend=legend and shown,
+            legend=legend and drawn,
             head=tuple((self._say(column.rstrip("#")), column.endswith("#")) for column in head),
-            rows=tuple(rows) if shown else (),
+            rows=tuple(rows) if drawn else (),
         )
 
 
@@ -327,8 +328,7 @@ def _code(code: str) -> Names:
 
 
 def _plain(text: str) -> Names:
-    shown = mask_numbers(text)
-    return Names(shown, shown)
+    return Names(shown(text), shown(text))
 
 
 def _remaining(account: Account) -> Names:

@@ -6,9 +6,8 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_provider_sms.redact import mask_numbers
 from airflow_provider_sms.reporting.drawing import need_matplotlib
-from airflow_provider_sms.reporting.speaking import Speaker, count, share, share_of, span
+from airflow_provider_sms.reporting.speaking import Speaker, count, share, share_of, shown, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +99,7 @@ def _style() -> Markup:
 def _whose(figures: DayFigures, speaker: Speaker) -> Markup:
     if not figures.conn_ids:
         return speaker.say("all_accounts")
-    return speaker.say("only_accounts", accounts=mask_numbers(", ".join(figures.conn_ids)))
+    return speaker.say("only_accounts", accounts=shown(", ".join(figures.conn_ids)))
 
 
 def _tiles(figures: DayFigures, speaker: Speaker) -> Iterator[Tile]:
@@ -143,9 +142,9 @@ def _listings(attention: Attention, speaker: Speaker) -> Iterator[Listing]:
             _head(speaker, "send_key", "batch#", "account", "recipients#", "submitted"),
             [
                 (
-                    mask_numbers(send.send_key),
+                    shown(send.send_key),
                     str(send.batch_no),
-                    mask_numbers(send.conn_id),
+                    shown(send.conn_id),
                     count(send.recipients),
                     speaker.time(send.submitted_at),
                 )
@@ -160,7 +159,7 @@ def _listings(attention: Attention, speaker: Speaker) -> Iterator[Listing]:
             [
                 (
                     page.page_id,
-                    mask_numbers(page.conn_id),
+                    shown(page.conn_id),
                     say(f"queue_{page.queue}"),
                     say(f"page_{page.state}"),
                     speaker.time(page.started_at),

@@ -176,7 +176,12 @@ def _row(canvas: Canvas, axes: Axes, row: BarRow, middle: float, places: Places,
         if length:
             axes.barh(middle, length * scale, height=_BAR, left=left, color=colour)
             left += length * scale
-    for place, figure, colour in zip(places.figures, row.figures, (INK, QUIET), strict=True):
+    first, second = row.figures
+    if isinstance(first, Names):
+        # A vendor's code may be as long as it likes.
+        room = places.figures[0] - places.bars[1] - _GAP
+        first = Names(*(_fitted(spelling, room) for spelling in first))
+    for place, figure, colour in zip(places.figures, (first, second), (INK, QUIET), strict=True):
         text = canvas.word(figure) if isinstance(figure, Names) else figure
         axes.text(place, middle, text, va="center_baseline", ha="right", color=colour, size=drawing.TEXT)
 

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
 
+from airflow_provider_sms.redact import mask_numbers
 from airflow_provider_sms.reporting.figures import Names
 from airflow_provider_sms.reporting.wording import WORDS
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 LANGUAGES = ("both", "zh", "en")
 _TAGS = {"zh": "zh-CN", "en": "en"}
 _NONE = "–"
+#: Stands for control characters, which neither HTML nor SVG takes, and for marks that turn a text round.
+_UNPRINTABLE = "\ufffd"
 _WEEKDAYS = (
     "星期一 Monday", "星期二 Tuesday", "星期三 Wednesday", "星期四 Thursday", "星期五 Friday",
     "星期六 Saturday", "星期日 Sunday",
@@ -152,6 +155,11 @@ def amount(number: Decimal | None, unit: str) -> Names:
         return Names(f"{number:,.2f} 元", f"CNY {number:,.2f}")
     whole = f"{number:,.0f}"
     return Names(f"{whole} 条", f"{whole} messages")
+
+
+def shown(text: str) -> str:
+    """Write what somebody else named: numbers of people masked, and no character that a page cannot hold."""
+    return mask_numbers("".join(each if each.isprintable() else _UNPRINTABLE for each in text))
 
 
 def _decimal(number: float) -> str:

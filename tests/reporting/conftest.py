@@ -26,6 +26,8 @@ from airflow_provider_sms.reporting.figures import (
 
 DAY = date(2026, 11, 22)
 NOW = datetime(2026, 11, 22, 15, 50, tzinfo=UTC)
+#: What a vendor that is hostile, or mad, may answer as its code.
+HOSTILE = "$\\frac{1$ 13812345678\x00\x1b[2J\u202e<b>"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CHROMEDRIVER = shutil.which("chromedriver")
 
@@ -84,6 +86,8 @@ def busy_day() -> DayFigures:
             Refusal("wavecom", "rejected", "-3", 3, 300),
             Refusal("smsadmin", "unknown", "", 1, 100),
             Refusal("linkws", "not_sent", "", 2, 60),
+            Refusal("linkws", "rejected", HOSTILE, 1, 50),
+            Refusal("linkws", "unknown", HOSTILE, 1, 40),
         ),
         attention=Attention(
             sends=(UnknownSend("nightly 13812345678", 3, "sms_smsadmin", 100, NOW - timedelta(hours=3)),),

@@ -130,6 +130,23 @@ def test_names_are_text_and_numbers_of_people_are_masked(busy_day):
     assert "138****5678" in html
 
 
+def test_a_vendors_code_is_text_whatever_is_in_it(busy_day, language):
+    """In tables and pictures: no formula, no control character, nothing that turns a text round."""
+    html = render(busy_day, language)
+    section = html[html.index('<figure id="refusals"') : html.index('<figure id="accounts"')]
+    picture, _, rows = section.partition("</svg>")
+    assert rows.count("$\\frac{1$ 138****5678\ufffd\ufffd[2J\ufffd&lt;b&gt;") == 2
+    assert picture.count("$\\fra…") == 2
+    assert not re.search(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u202a-\u202e]", html)
+    parsed(html)
+
+
+def test_the_page_says_whose_latencies_run_to_the_reading(busy_day, language):
+    """Reports of wavecom carry no time."""
+    html = render(busy_day, language)
+    assert "wavecom" in html[html.index('id="latency-title"') :].partition("<svg")[0]
+
+
 def test_what_waits_is_counted_listed_and_has_a_command(busy_day):
     html = render(busy_day, "en")
     section = html[html.index('id="attention-title"') : html.index('class="exhibits"')]
