@@ -84,9 +84,10 @@ MEANINGS: Mapping[str, str] = {
     "id": "id of the row",
     "intended": "messages that were to be sent",
     "landed_at": "when the row was committed",
-    "latency_p50_seconds": "median of the seconds from submit to report",
-    "latency_p95_seconds": "95th percentile of the seconds from submit to report",
-    "latency_seconds": "seconds from the submit (or the time it was scheduled for) to the report",
+    "latency_p50_seconds": "median of `latency_seconds` of delivered messages",
+    "latency_p95_seconds": "95th percentile of the same",
+    "latency_seconds": "seconds from the submit (or the time it was scheduled for) to the report; to its "
+    "reading, where a vendor's reports carry no time (wavecom)",
     "dag_id": "the DAG that sent it",
     "task_id": "the task that sent it",
     "run_id": "the DAG run that sent it",

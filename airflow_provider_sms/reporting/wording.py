@@ -72,8 +72,9 @@ WORDS: Mapping[str, Names] = {
     "funnel_note": Names("右侧为占计划发送的比例。", "On the right, the share of what was intended."),
     "latency": Names("送达耗时", "Time to delivery"),
     "latency_note": Names(
-        "从提交（或定时发送的时间）到送达回执，仅计送达的短信。",
-        "From the submit, or its scheduled time, to the report of delivery; delivered messages only.",
+        "从提交（或定时发送的时间）到送达回执，仅计送达的短信。wavecom 的回执不带时间，计到读取回执为止。",
+        "From the submit, or its scheduled time, to the report of delivery; delivered messages only."
+        " Reports of wavecom carry no time: there it is the time until they were read.",
     ),
     "hours": Names("各小时", "By hour of the day"),
     "hours_note": Names(

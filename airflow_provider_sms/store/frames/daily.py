@@ -39,8 +39,12 @@ FIELDS = (
     Field("failed", Kind.WHOLE, "reported as failed"),
     Field("silent", Kind.WHOLE, "accepted, without a final report for so many hours"),
     Field("delivery_rate", Kind.NUMBER, "delivered / accepted, 0 to 1; missing where nothing was accepted"),
-    Field("latency_p50_seconds", Kind.NUMBER, "median of the seconds from submit to report"),
-    Field("latency_p95_seconds", Kind.NUMBER, "95th percentile of the seconds from submit to report"),
+    Field(
+        "latency_p50_seconds",
+        Kind.NUMBER,
+        "median of the seconds from submit to report (wavecom: to its reading)",
+    ),
+    Field("latency_p95_seconds", Kind.NUMBER, "95th percentile of the same seconds"),
 )
 
 #: How often a day is counted when others write it meanwhile.

@@ -142,8 +142,9 @@ def delivery_frame(
     Columns: those of ``by``, as :func:`funnel_frame` has them; ``intended``, ``accepted``, ``delivered``,
     ``failed``, ``silent``, ``waiting`` (``int64``); ``delivery_rate`` (``float64``: delivered of accepted, 0
     to 1, NaN where nothing was accepted); ``latency_p50_seconds`` and so on (``float64``: from the submit,
-    or the time it was scheduled for, to the report, of delivered messages; between two of them in proportion;
-    NaN where none was delivered). By ``error_code``, the rate is that of each code's own messages.
+    or the time it was scheduled for, to the report, of delivered messages; to its reading, where a vendor's
+    reports tell no time, as wavecom's; between two of them in proportion; NaN where none was delivered). By
+    ``error_code``, the rate is that of each code's own messages.
 
     Every message is read and none is kept: what is in memory is as large as the frame, and each different
     latency of a group in some 16 bytes. With ``day`` among ``by`` these are let go after each day.

@@ -34,8 +34,16 @@ FIELDS = (
     ),
     Field("delivery", Kind.LABEL, "`delivered` `failed` `pending` `silent`; missing where it did not go out"),
     Field("submitted_at", Kind.TIME, "when it was handed to the vendor last"),
-    Field("reported_at", Kind.TIME, "when the report says it happened"),
-    Field("latency_seconds", Kind.NUMBER, "from the submit, or the time it was scheduled for, to the report"),
+    Field(
+        "reported_at",
+        Kind.TIME,
+        "when the report says it happened; when it was read, where it says no time (wavecom)",
+    ),
+    Field(
+        "latency_seconds",
+        Kind.NUMBER,
+        "from the submit, or the time it was scheduled for, to `reported_at`: with wavecom to the reading",
+    ),
     Field("error_code", Kind.LABEL, "the vendor's code of the failure, or an empty text"),
     Field("template_id", Kind.LABEL, "names its template; missing where all got one text"),
 )
