@@ -7,6 +7,7 @@ for a minute: hundreds of queues are polled every few seconds.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -53,11 +54,17 @@ class Access:
         self._store: Any = None
         self._fields: tuple[Any, ...] = ()
         self._looked_up = 0.0
+        self._looking_up = asyncio.Lock()
 
     async def changed(self) -> bool:
-        """Look the connections up again, which did not work; tell whether they are others now."""
+        """
+        Look the connections up again, which did not work; tell whether they are others now.
+
+        :raises PreflightError: they are missing or wrong (still).
+        :raises StoreUnavailable: the store is away.
+        """
         before = self._opened
-        if before is not None:
+        async with self._looking_up:
             await self._look_up()
         return self._opened is not before
 
@@ -68,11 +75,17 @@ class Access:
         :raises PreflightError: a connection is missing or wrong.
         :raises StoreUnavailable: the store is away.
         """
-        if self._opened is None or time.monotonic() - self._looked_up > _KEEP_SECONDS:
-            await self._look_up()
+        if self._is_old():
+            async with self._looking_up:
+                # Of all who waited here, the first one has looked.
+                if self._is_old():
+                    await self._look_up()
         if self._opened is None:
             raise AssertionError
         return self._opened
+
+    def _is_old(self) -> bool:
+        return self._opened is None or time.monotonic() - self._looked_up > _KEEP_SECONDS
 
     async def _look_up(self) -> None:
         from asgiref.sync import sync_to_async
@@ -90,13 +103,12 @@ class Access:
         store = await _connection(store_named(self._store_conn_id)) or self._store
         fields = tuple(getattr(each, name, None) for each in (account, store) for name in _FIELDS)
         if self._opened is None or fields != self._fields:
-            before = self._opened
             # Through asgiref, so that what Airflow's own code sends to its parent from there finds the loop.
             check = sync_to_async(self._check, thread_sensitive=False, executor=self._threads)
+            # The gateway before it is not closed here: a visit may be reading by it, whose page would be lost.
+            # Each visit closes the one it was given, and none has a connection but for a visit.
             self._opened = await check(account, store)
             self._store, self._fields = store, fields
-            if before is not None:
-                before.gateway.close()
         self._looked_up = time.monotonic()
 
     def _check(self, account: Any, store: Any) -> Opened:

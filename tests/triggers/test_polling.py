@@ -14,6 +14,7 @@ from airflow_provider_sms.collecting import Collector, queue_named
 from airflow_provider_sms.conditions import WantedReplies
 from airflow_provider_sms.sandbox import Sandbox
 from airflow_provider_sms.sandbox.faults import Fault
+from airflow_provider_sms.triggers.access import Access
 from airflow_provider_sms.triggers.polling import Polls
 from airflow_provider_sms.triggers.sms import SmsQueueTrigger
 
@@ -193,3 +194,48 @@ def test_a_password_is_looked_up_again_before_it_counts_as_wrong(sandbox, connec
         assert second.collected is not None
     else:
         assert type(first.error).__name__ == type(second.error).__name__ == "AuthenticationFailed"
+
+
+# --- connections that change ---------------------------------------------------------------------
+
+
+def test_a_connection_that_is_edited_cuts_no_read_that_is_under_way(sandbox, connections, rows):
+    """Another trigger looks the connection up while a visit reads by the old one: its page comes whole."""
+    connections("wavecom", timeout=9)
+    sandbox.queue_replies("wavecom", 20)
+    sandbox.faults.add(Fault("slow", operation="replies", seconds=1.0))
+
+    async def poll():
+        queue = Polls.here().queue("sms_wavecom", "replies", "sms_store")
+        reading = asyncio.create_task(queue.poll(5, LOG))
+        while not sandbox.calls.in_flight_now("wavecom", "replies"):
+            await asyncio.sleep(0.01)
+        connections("wavecom", timeout=8)
+        queue._access._looked_up = -1e9  # as if the minute were over
+        before = queue._access._opened
+        await queue.ask(lambda _: None)
+        return await reading, before, queue._access._opened
+
+    outcome, before, after = asyncio.run(poll())
+    assert after is not before
+    assert (outcome.error, outcome.collected.records, outcome.collected.suspect) == (None, 20, 0)
+    assert rows("SELECT count(*) FROM sms_pages WHERE state = 'suspect'") == [0]
+
+
+def test_triggers_that_look_at_once_check_a_connection_once(connections, monkeypatch):
+    """The first of them looks it up, the others take what it found."""
+    connections("wavecom")
+    checked, check = [], Access._check
+
+    def counted(self, *given):
+        checked.append(given)
+        return check(self, *given)
+
+    monkeypatch.setattr(Access, "_check", counted)
+
+    async def ask():
+        queue = Polls.here().queue("sms_wavecom", "replies", "sms_store")
+        return await asyncio.gather(*(queue.ask(lambda store: store) for _ in range(50)))
+
+    assert len(set(map(id, asyncio.run(ask())))) == 1
+    assert len(checked) == 1
