@@ -38,6 +38,8 @@ _LOOKERS = 8
 _SOONER = 0.05
 _BUSY_SECONDS = 5.0
 _LONGEST_HOLD = 300.0
+#: While nobody polls because of an error, so often it is asked whether the connection was mended.
+_MENDED_SECONDS = 5.0
 #: So often the store is asked what has been waited for the longest.
 _AGES_SECONDS = 300.0
 #: What another worker has read has landed so many seconds later, or it died.
@@ -132,20 +134,29 @@ class PolledQueue:
         self._ages_at = 0.0
         self._failures = 0
         self._held_until = 0.0
+        self._failed_at = self._asked_at = -math.inf
         self._error: Exception | None = None
 
-    async def poll(self, interval: float, log: Any) -> Outcome:
+    async def poll(self, interval: float, log: Any, since: float = -math.inf) -> Outcome:
         """
         Read the queue, unless it was read less than ``interval`` seconds ago by anybody; never raises.
 
         Whoever calls while a poll is under way waits for that one, for ``interval`` seconds at most.
 
+        An error that makes waiting pointless is told to those who were waiting when it came. Whoever comes later
+        may come because it was mended, and waits for the next poll. A connection that is another by now ends
+        the pause.
+
         :param interval: seconds from one read to the next.
         :param log: where troubles are told; they are told once, to whoever began the poll.
+        :param since: when the caller began to wait, by ``time.monotonic``.
         """
+        if self._held_until > time.monotonic() and self._error is not None and await self._is_mended():
+            self._held_until, self._failures, self._error = 0.0, 0, None
         now = time.monotonic()
         if self._held_until > now:
-            return Outcome(self._held_until - now, error=self._error, since=now)
+            error = self._error if since <= self._failed_at else None
+            return Outcome(self._held_until - now, error=error, since=now)
         # The store need not be asked what is known here: others can only have read the queue since.
         fresh = 0.0 if self._more else self._read_at + interval * (1 - _SOONER) - now
         if fresh > 0:
@@ -155,6 +166,16 @@ class PolledQueue:
         poll = self._under_way
         await asyncio.wait({poll}, timeout=interval)
         return poll.result() if poll.done() and not poll.cancelled() else Outcome(0.0, since=time.monotonic())
+
+    async def _is_mended(self) -> bool:
+        now = time.monotonic()
+        if now - self._asked_at < _MENDED_SECONDS:
+            return False
+        self._asked_at = now
+        try:
+            return bool(await self._access.changed())
+        except Exception:  # noqa: BLE001 - then it is not; what is wrong is known
+            return False
 
     def stirred_since(self, moment: float) -> bool:
         """
@@ -244,7 +265,8 @@ class PolledQueue:
         wait = min(_LONGEST_HOLD, max(1.0, interval) * 2 ** min(self._failures - 1, 10))
         if isinstance(trouble, VendorBusy):
             wait = trouble.retry_after or max(1.0, interval)
-        self._held_until = time.monotonic() + wait
+        self._failed_at = self._asked_at = time.monotonic()
+        self._held_until = self._failed_at + wait
         mends_itself = isinstance(trouble, (VendorBusy, VendorUnreachable, StoreUnavailable))
         self._error = None if mends_itself else trouble
         if isinstance(trouble, SmsError):
@@ -254,7 +276,7 @@ class PolledQueue:
                 "polling the %s of connection %r failed with %s; again in %.0f s",
                 self._queue, self._sms_conn_id, type(trouble).__name__, wait, exc_info=trouble,
             )  # fmt: skip
-        return Outcome(wait, error=self._error, since=time.monotonic())
+        return Outcome(wait, error=self._error, since=self._failed_at)
 
 
 async def _in(threads: ThreadPoolExecutor, work: Callable[[], ResultT]) -> ResultT:

@@ -83,9 +83,9 @@ class SmsQueueTrigger(BaseTrigger):
         )  # fmt: skip
         told = Told(self.log)
         condition: Condition | None = None
-        looked_at = -math.inf
+        began, looked_at = time.monotonic(), -math.inf
         while True:
-            outcome = await polled.poll(self.poll_interval, self.log)
+            outcome = await polled.poll(self.poll_interval, self.log, began)
             if outcome.error is not None:
                 yield TriggerEvent(error_event(outcome.error))
                 return

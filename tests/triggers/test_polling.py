@@ -14,6 +14,7 @@ from airflow_provider_sms.collecting import Collector, queue_named
 from airflow_provider_sms.conditions import WantedReplies
 from airflow_provider_sms.sandbox import Sandbox
 from airflow_provider_sms.sandbox.faults import Fault
+from airflow_provider_sms.triggers import polling
 from airflow_provider_sms.triggers.access import Access
 from airflow_provider_sms.triggers.polling import Polls
 from airflow_provider_sms.triggers.sms import SmsQueueTrigger
@@ -239,3 +240,50 @@ def test_triggers_that_look_at_once_check_a_connection_once(connections, monkeyp
 
     assert len(set(map(id, asyncio.run(ask())))) == 1
     assert len(checked) == 1
+
+
+async def until_done(queue, interval=0.1, **since):
+    """Poll, however long a busy machine takes for it."""
+    outcome = await queue.poll(interval, LOG, **since)
+    return outcome if queue._under_way.done() else await queue._under_way
+
+
+def test_a_connection_that_was_mended_is_polled_again(sandbox, connections, monkeypatch):
+    """A task that is cleared after its password was corrected is not told the error of before."""
+    monkeypatch.setattr(polling, "_MENDED_SECONDS", 0.0)
+    connections("wavecom", fields={"password": "wrong-password"})
+    sandbox.queue_replies("wavecom", 1)
+
+    async def poll():
+        queue = Polls.here().queue("sms_wavecom", "replies", "sms_store")
+        failed = await until_done(queue, 0.1)
+        queue._held_until += 300  # as after some failures
+        await asyncio.sleep(0.2)
+        still = await queue.poll(0.1, LOG)
+        connections("wavecom")
+        return failed, still, await until_done(queue)
+
+    failed, still, mended = asyncio.run(poll())
+    assert type(failed.error).__name__ == type(still.error).__name__ == "AuthenticationFailed"
+    assert (mended.error, mended.collected.records) == (None, 1)
+
+
+def test_an_error_is_told_to_those_who_were_waiting_when_it_came(sandbox, connections):
+    """Who comes later waits for the next poll: a sensor that comes back after each error runs in no circle."""
+    connections("wavecom")
+    sandbox.faults.add(Fault("html", operation="replies"))
+
+    async def poll():
+        queue = Polls.here().queue("sms_wavecom", "replies", "sms_store")
+        began = time.monotonic()
+        failed = await until_done(queue, 1)
+        early, late = await queue.poll(1, LOG, began), await queue.poll(1, LOG, time.monotonic())
+        await asyncio.sleep(late.wait)
+        return failed, early, late, await until_done(queue, 1, since=time.monotonic())
+
+    failed, early, late, again = asyncio.run(poll())
+    assert type(failed.error).__name__ == "WireFormatError"
+    assert early.error is failed.error
+    assert late.error is None
+    assert 0.5 < late.wait <= 1
+    assert again.collected is not None

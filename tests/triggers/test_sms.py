@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import event
 
 from airflow_provider_sms.conditions import ReportsLanded, SendReported, WantedReplies
 from airflow_provider_sms.sandbox.faults import Fault
@@ -117,6 +119,36 @@ def test_outlives_a_vendor_that_is_down(sandbox, connections, register, events):
     sandbox.queue_replies("wavecom", [{"mobile": "13800138000", "content": "1"}])
     (event,) = events(waiting(register("sms_wavecom", ANY_REPLY)))
     assert event["status"] == "met"
+
+
+@pytest.mark.parametrize("when", ["from the start", "in between"])
+def test_outlives_a_store_that_is_away(sandbox, connections, register, store, events_of, when):
+    """It polls and looks again, less and less often, and goes on by itself when the store is back."""
+    connections("wavecom")
+    wait_id = register("sms_wavecom", ANY_REPLY)
+    refused = []
+
+    def away(*_):
+        refused.append(True)
+        raise sqlite3.OperationalError("unable to open database file")
+
+    async def wait():
+        running = None
+        if when == "in between":
+            running = asyncio.create_task(events_of(waiting(wait_id)))
+            await asyncio.sleep(0.6)
+        event.listen(store.engine, "checkout", away)
+        running = running or asyncio.create_task(events_of(waiting(wait_id)))
+        await asyncio.sleep(1.5)
+        asked, told = len(refused), running.done()
+        event.remove(store.engine, "checkout", away)
+        sandbox.queue_replies("wavecom", 1)
+        return asked, told, await running
+
+    asked, told, (met,) = asyncio.run(wait())
+    assert not told
+    assert 1 <= asked <= 20
+    assert met["status"] == "met"
 
 
 def test_takes_what_another_collects(sandbox, connections, register, store, monkeypatch, events_of):
