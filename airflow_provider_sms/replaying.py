@@ -56,13 +56,14 @@ def sweep_spool(store: Store) -> list[str]:
     """
     Move the pages that wait in this machine's spool into the journal; they still have to land.
 
-    :return: their ids.
+    :return: their ids; what the store does not take stays where it is, and is named in the log.
     :raises StoreUnavailable: the store is away; the files stay.
     """
     spool = Spool(store.spool_dir)
     waiting = [page.page_id for page in spool.pages()]
     spool.sweep(store)
-    return waiting
+    left = {page.page_id for page in spool.pages()}
+    return [page_id for page_id in waiting if page_id not in left]
 
 
 def replay(vendor: Vendor, account: Account, store: Store, page_ids: Iterable[str]) -> Iterator[Replayed]:

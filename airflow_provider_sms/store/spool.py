@@ -4,22 +4,28 @@ The spool: where a page goes that the vendor handed over and the database did no
 One file per page: a line of JSON that says what it is, how long its body is and the body's SHA-256,
 then the body. A file appears under its name only when all of it is on disk (temporary file, fsync,
 rename, fsync of the folder); one that is torn all the same is noticed and kept aside.
+
+A file that cannot be read, or that the database does not take though it takes others, is left where it is and
+named in the log: the pages behind it are not to wait for it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
 from airflow_provider_sms.errors import StoreUnavailable
-from airflow_provider_sms.records import PageState
+from airflow_provider_sms.records import PageState, Queue
+from airflow_provider_sms.store.ids import new_id
 from airflow_provider_sms.store.journal import PULL
 from airflow_provider_sms.store.schema import pages
 
@@ -31,8 +37,13 @@ if TYPE_CHECKING:
 
     from airflow_provider_sms.store.engine import Store
 
+_log = logging.getLogger(__name__)
 _SUFFIX = ".page"
 _TORN = ".torn"
+#: Bytes that any database takes, and that do not fit onto a disk that is all but full.
+_ORDINARY_LENGTH = 64 << 10
+#: Files this process has told of: a spool is swept every few seconds.
+_told: set[Path] = set()
 
 
 def _now() -> datetime:
@@ -92,15 +103,27 @@ class Spool:
         raise StoreUnavailable(msg)
 
     def pages(self) -> Iterator[SpooledPage]:
-        """Give the whole pages in the order in which they were begun; torn files are set aside."""
+        """
+        Give the whole pages in the order in which they were begun.
+
+        Torn files are set aside; those that cannot be read are left, and named in the log.
+        """
         for path in self._files(_SUFFIX):
             page = _load(path)
             if page is not None:
                 yield page
 
     def remove(self, page: SpooledPage) -> None:
-        """Delete a page's file, which another sweeper may have done already."""
-        self._path(page.page_id).unlink(missing_ok=True)
+        """
+        Delete a page's file, which another sweeper may have done already.
+
+        One that cannot be deleted stays, and every later sweep finds its page in the journal.
+        """
+        path = self._path(page.page_id)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            _leave(path, f"it is in the store by now and cannot be deleted ({error.strerror})")
 
     def torn(self) -> list[Path]:
         """List the files that are not whole; they are never deleted."""
@@ -113,13 +136,21 @@ class Spool:
         Safe to repeat, and to run in several workers at once.
 
         :return: the number of pages that the journal did not have.
-        :raises StoreUnavailable: the store is still away; the files stay.
+        :raises StoreUnavailable: the store is still away, or takes no page at all; the files stay.
         """
         moved = 0
         for page in self.pages():
-            with store.begin() as connection:
-                moved += _into_journal(connection, page)
-            self.remove(page)
+            try:
+                moved += store.transact(partial(_into_journal, page))
+            except Exception as failure:  # noqa: BLE001 - whatever a driver raises; the file stays
+                refusal = failure if isinstance(failure, StoreUnavailable) else type(failure).__name__
+            else:
+                self.remove(page)
+                continue
+            _prove_that_it_takes_pages(store, len(page.body))
+            path = self._path(page.page_id)
+            if path.exists():  # Or another sweeper was faster.
+                _leave(path, f"the store takes other pages and not this one ({refusal})")
         return moved
 
     def _path(self, page_id: str) -> Path:
@@ -171,11 +202,23 @@ def _header(page: SpooledPage) -> bytes:
     return json.dumps(head, ensure_ascii=True).encode("ascii")
 
 
+def _leave(path: Path, why: str) -> None:
+    _log.log(logging.DEBUG if path in _told else logging.ERROR, "spooled page %s is left: %s", path, why)
+    _told.add(path)
+
+
 def _load(path: Path) -> SpooledPage | None:
     try:
-        line, _, body = path.read_bytes().partition(b"\n")
+        return _whole(path)
     except FileNotFoundError:
         return None  # Another sweeper was faster.
+    except OSError as error:
+        _leave(path, f"its file cannot be read ({error.strerror})")
+        return None
+
+
+def _whole(path: Path) -> SpooledPage | None:
+    line, _, body = path.read_bytes().partition(b"\n")
     try:
         head: dict[str, Any] = json.loads(line)
         if head.pop("length") != len(body) or head.pop("sha256") != hashlib.sha256(body).hexdigest():
@@ -188,7 +231,30 @@ def _load(path: Path) -> SpooledPage | None:
         return None
 
 
-def _into_journal(connection: Connection, page: SpooledPage) -> int:
+def _prove_that_it_takes_pages(store: Store, length: int) -> None:
+    """
+    Commit an ordinary page and take it back, so that a page that is too large is told from a full disk.
+
+    :param length: of the page that was refused; the proof is no larger.
+    :raises StoreUnavailable: the store does not take that either.
+    """
+    proof = {
+        "page_id": new_id(),
+        "conn_id": "",
+        "vendor": "",
+        "queue": Queue.REPORTS,
+        "source": PULL,
+        "state": PageState.EMPTY,
+        "started_at": _now(),
+        "body": bytes(min(length, _ORDINARY_LENGTH)),
+    }
+    with store.begin() as connection:
+        connection.execute(pages.insert(), proof)
+    with store.begin() as connection:
+        connection.execute(pages.delete().where(pages.c.page_id == proof["page_id"]))
+
+
+def _into_journal(page: SpooledPage, connection: Connection) -> int:
     found = connection.scalar(select(pages.c.state).where(pages.c.page_id == page.page_id).with_for_update())
     values = {
         "state": PageState.READ,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -204,6 +205,16 @@ def test_the_spool_is_swept_and_its_pages_land(sandbox, gateway_of, store, rows)
     assert (done.before, done.after, done.records) == (PageState.READ, PageState.LANDED, 3)
     assert rows("SELECT count(*) FROM sms_reports") == [3]
     assert replaying.sweep_spool(store) == []
+
+
+def test_a_page_that_the_store_does_not_take_is_not_replayed(store):
+    """It stays in the spool; the others are there to be read again."""
+    page = SpooledPage(page_id="1", conn_id="sms_beidoutong", vendor="beidoutong", queue="replies", body=b"0")
+    odd = replace(page, page_id="0", problem="\ud800")
+    for each in (odd, page):
+        Spool(store.spool_dir).put(each)
+    assert replaying.sweep_spool(store) == ["1"]
+    assert [left.page_id for left in Spool(store.spool_dir).pages()] == ["0"]
 
 
 def test_a_push_is_replayed_as_what_it_was(sandbox, gateway_of, store, rows):

@@ -8,14 +8,17 @@ import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event
 
 from airflow_provider_sms.errors import StoreUnavailable
 from airflow_provider_sms.records import PageState
+from airflow_provider_sms.store import spool as spool_module
 from airflow_provider_sms.store.ids import new_id
 from airflow_provider_sms.store.journal import Journal
 from airflow_provider_sms.store.spool import Spool, SpooledPage
@@ -206,6 +209,91 @@ def test_the_file_stays_while_the_store_is_away(tmp_path, spool):
     with store.begin() as connection:
         connection.exec_driver_sql("DROP TABLE sms_pages")
     with pytest.raises(StoreUnavailable):
+        spool.sweep(store)
+    assert len(list(spool.pages())) == 1
+    store.close()
+
+
+def test_a_page_that_the_store_does_not_take_holds_up_no_other(store, filled, caplog, monkeypatch):
+    """As one that is longer than what MySQL takes: it is left and named once, the others move in their order."""
+    pages = [spooled(str(number).encode()) for number in range(4)]
+    for page in pages:
+        filled.put(page)
+    into_journal = spool_module._into_journal
+
+    def refusing(page, connection):
+        if page == pages[1]:
+            raise StoreUnavailable("the SMS store cannot be used (OperationalError 1153: refused)")
+        return into_journal(page, connection)
+
+    monkeypatch.setattr(spool_module, "_into_journal", refusing)
+    assert filled.sweep(store) == 3
+    assert filled.sweep(store) == 0
+    assert list(filled.pages()) == [pages[1]]
+    read = [page.page_id for page in Journal(store).unlanded("sms_main", "reports")]
+    assert read == [page.page_id for number, page in enumerate(pages) if number != 1]
+    assert sum(Journal(store).counts().values()) == 3
+    told = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert len(told) == 1
+    assert pages[1].page_id in told[0]
+    assert "1153" in told[0]
+
+
+def test_a_driver_that_chokes_on_a_page_holds_up_no_other(store, filled):
+    """A surrogate in a text is no error of the database's, but one of the driver's own."""
+    filled.put(spooled(problem="\ud800"))
+    filled.put(whole := spooled())
+    assert filled.sweep(store) == 1
+    assert Journal(store).page(whole.page_id).body == whole.body
+    assert len(list(filled.pages())) == 1
+
+
+def test_a_file_that_cannot_be_read_holds_up_no_other(filled, monkeypatch, caplog):
+    """As one that another user wrote: it is left, named, and no error of the operating system comes through."""
+    theirs = filled.put(spooled())
+    filled.put(whole := spooled())
+    read_bytes = Path.read_bytes
+
+    def refusing(path):
+        if path == theirs:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refusing)
+    assert list(filled.pages()) == [whole]
+    assert theirs.exists()
+    assert theirs.name in caplog.text
+    assert "Permission denied" in caplog.text
+
+
+def test_a_file_that_cannot_be_deleted_is_no_failure(store, filled, monkeypatch):
+    """Its page is committed; later sweeps find it there and change nothing."""
+    filled.put(page := spooled())
+
+    def refusing(*_: Any, **__: Any):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "unlink", refusing)
+    assert filled.sweep(store) == 1
+    assert filled.sweep(store) == 0
+    assert Journal(store).page(page.page_id).body == page.body
+
+
+def test_a_disk_that_is_all_but_full_is_no_fault_of_the_page(tmp_path, spool):
+    """Small writes still fit, pages do not: nothing may be read then, so the sweep says that the store is away."""
+    from airflow_provider_sms.store.engine import Store
+
+    store = Store.open(f"sqlite:///{tmp_path}/sms.db", spool_dir=spool.directory)
+    spool.put(spooled(bytes(100_000)))
+    with store.reading() as connection:
+        length = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+
+    def all_but_full(connection: Any, *_: object) -> None:
+        connection.execute(f"PRAGMA max_page_count = {length + 4}")
+
+    event.listen(store.engine, "checkout", all_but_full)
+    store.prove_writable()
+    with pytest.raises(StoreUnavailable, match="full"):
         spool.sweep(store)
     assert len(list(spool.pages())) == 1
     store.close()
