@@ -150,7 +150,7 @@ class Collector:
         started = self._held_at = self._marked_at = time.monotonic()
         self._log.info("::group::collecting %s of connection %r", self._queue.value, self._conn_id)
         try:
-            self._mend_what_others_left()
+            self._mend_what_others_left(lease, started, max_seconds)
             # Asked again under the lease: somebody may have read between the caller's look and now.
             fresh = interval > 0 and self._leases.wait_seconds(self._conn_id, self._queue.value, interval) > 0
             empty = not fresh and self._read_on(
@@ -174,8 +174,13 @@ class Collector:
     def _lease_seconds(self) -> float:
         return self._gateway.account.endpoint.timeout + self._interval + LEASE_MARGIN
 
-    def _mend_what_others_left(self) -> None:
-        """Count reads that died as suspect and land what they had committed, before anything new is read."""
+    def _mend_what_others_left(self, lease: Lease, started: float, max_seconds: float | None) -> None:
+        """
+        Count reads that died as suspect and land what they had committed, before anything new is read.
+
+        Thousands of pages may wait to be landed. What is left at the end of ``max_seconds`` is the next run's,
+        and nothing is read by this one.
+        """
         if not self._journal.has_open(self._conn_id, self._queue.value):
             return
         dead = self._journal.mark_suspects(self._conn_id, self._queue.value)
@@ -194,6 +199,9 @@ class Collector:
                 self._land_push(row)
             else:
                 self._file_left_over(row)
+            if self._at_limit(started, None, max_seconds):
+                break
+            self._hold(lease)
         self._filing.land_gathered()
 
     def _file_left_over(self, row: PageRow) -> None:

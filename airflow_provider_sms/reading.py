@@ -14,9 +14,10 @@ from airflow_provider_sms.signals import held_signals
 from airflow_provider_sms.store.ids import new_id
 from airflow_provider_sms.store.journal import Journal
 from airflow_provider_sms.store.spool import Spool, SpooledPage
+from airflow_provider_sms.store.standby import Standby
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from airflow_provider_sms.gateway import Gateway
     from airflow_provider_sms.records import Queue
@@ -47,7 +48,8 @@ class Reader:
     Takes pages off one queue of one account; the caller holds the queue's lease.
 
     With one page's bytes, the same commit may write down that the next read is about to happen: of a long
-    queue each page costs one commit. An intent that is not used is withdrawn.
+    queue each page costs one commit. An intent that is not used is withdrawn: by :meth:`withdraw`, which the
+    caller calls at the end, whatever happened.
 
     :param gateway: the account's calls.
     :param store: where the journal is.
@@ -61,6 +63,7 @@ class Reader:
         self._owner = owner
         self._journal = Journal(store)
         self._spool = Spool(store.spool_dir)
+        self._standby = Standby(self._spool)
         self._ahead = ""
         self._length_before = 0
 
@@ -79,12 +82,13 @@ class Reader:
         account, vendor = self._gateway.account, self._gateway.vendor
         # From the intent on: one that a signal left without its read would be a suspect page.
         with held_signals() as arrived:
-            page_id = self._ahead or self._journal.begin(
+            # Until the vendor is asked, the intent can be taken back, and is if anything goes wrong.
+            self._ahead = self._ahead or self._journal.begin(
                 account.conn_id, vendor.name, self._queue.value, self._owner
             )
-            self._ahead = ""
             if before is not None:
                 before()
+            page_id, self._ahead = self._ahead, ""
             try:
                 response = self._gateway.read(request)
             except NoAnswer as failure:
@@ -94,7 +98,7 @@ class Reader:
                 # Known before the commit: should the commit's answer be lost, it is withdrawn as well.
                 self._ahead = new_id()
             self._length_before = length
-            self._keep(page_id, response)
+            self._keep(page_id, response, arrived)
         return Read(page_id, response)
 
     def withdraw(self) -> None:
@@ -104,31 +108,38 @@ class Reader:
             with suppress(errors.StoreUnavailable):
                 self._journal.withdraw(page_id)
 
-    def _keep(self, page_id: str, response: WireResponse) -> None:
+    def _keep(self, page_id: str, response: WireResponse, signals: Sequence[int]) -> None:
+        page = SpooledPage(
+            page_id=page_id,
+            conn_id=self._gateway.account.conn_id,
+            vendor=self._gateway.vendor.name,
+            queue=self._queue.value,
+            body=response.body,
+            status=response.status,
+            complete=response.complete,
+            problem=response.problem,
+        )
+        path = None
         try:
-            self._journal.keep(
-                page_id,
-                response.body,
-                complete=response.complete,
-                status=response.status,
-                problem=response.problem,
-                ahead=self._ahead,
-            )
+            self._standby.begin(page, signals)
+            try:
+                self._journal.keep(
+                    page_id,
+                    page.body,
+                    complete=page.complete,
+                    status=page.status,
+                    problem=page.problem,
+                    ahead=self._ahead,
+                )
+            finally:
+                path = self._standby.end()
         except Exception as failure:  # noqa: BLE001 - whatever a driver raises, these bytes are the only copy
-            page = SpooledPage(
-                page_id=page_id,
-                conn_id=self._gateway.account.conn_id,
-                vendor=self._gateway.vendor.name,
-                queue=self._queue.value,
-                body=response.body,
-                status=response.status,
-                complete=response.complete,
-                problem=response.problem,
-            )
-            path = self._spool.put(page)
+            path = path or self._spool.put(page)
             reason = failure if isinstance(failure, errors.SmsError) else type(failure).__name__
             msg = (
                 f"the store did not take a page that was read ({reason}). The page's "
                 f"{len(response.body):,} bytes are safe in the spool as {path}; the next run lands it"
             )
             raise errors.StoreUnavailable(msg) from None
+        if path is not None:
+            self._spool.remove(page)

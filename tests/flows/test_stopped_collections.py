@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 from collections import Counter
 
 import pytest
 
+from airflow_provider_sms import errors
+from airflow_provider_sms.sandbox import Fault
 from airflow_provider_sms.store.journal import Journal
+from airflow_provider_sms.store.leases import Leases
+from airflow_provider_sms.store.spool import Spool
 
 
 class Stop(BaseException):
@@ -49,3 +55,51 @@ def test_a_signal_right_after_the_intent_leaves_no_suspect_page(
     assert Counter(rows("SELECT state FROM sms_pages")) == {"read": 1}
     assert collect(gateway_of("wavecom")).records == 250
     assert rows("SELECT count(*) FROM sms_pages WHERE state = 'suspect'") == [0]
+
+
+def test_a_failure_before_the_vendor_is_asked_takes_the_intent_back(
+    sandbox, gateway_of, collect, rows, monkeypatch
+):
+    """What is written down between the intent and the call may fail: nothing was read then, nothing is suspect."""
+    sandbox.queue_reports("smsadmin", 5)
+
+    def failing(*_: object, **__: object):
+        raise errors.StoreUnavailable("gone for a moment")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Leases, "mark_read", failing)
+        with pytest.raises(errors.StoreUnavailable):
+            collect(gateway_of("smsadmin"))
+    assert sandbox.calls.count("smsadmin", "reports") == 0
+    assert rows("SELECT count(*) FROM sms_pages") == [0]
+    collected = collect(gateway_of("smsadmin"))
+    assert (collected.records, collected.suspect) == (5, 0)
+
+
+def test_a_stop_during_the_read_makes_a_hanging_commit_late_at_once(
+    sandbox, gateway_of, collect, store, monkeypatch, stopping
+):
+    """Of the seconds until a SIGKILL some have passed by then: the page is on disk well before the rest has."""
+    sandbox.queue_reports("wavecom", 15)
+    sandbox.faults.add(Fault("slow", operation="reports", seconds=0.3))
+    keep, took = Journal.keep, []
+
+    def late(*args: object, **options: object):
+        began = time.monotonic()
+        while not list(Spool(store.spool_dir).pages()) and time.monotonic() - began < 5:
+            time.sleep(0.01)
+        took.append(time.monotonic() - began)
+        keep(*args, **options)
+
+    def strike():
+        while not sandbox.calls.in_flight_now("wavecom", "reports"):
+            time.sleep(0.005)
+        os.kill(os.getpid(), stopping[0])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "keep", late)
+        threading.Thread(target=strike, daemon=True).start()
+        with pytest.raises(Stop):
+            collect(gateway_of("wavecom"))
+    assert 0.4 < took[0] < 1.5
+    assert collect(gateway_of("wavecom")).records == 15

@@ -10,15 +10,20 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from airflow_provider_sms import errors, filing
+from airflow_provider_sms import collecting, errors, filing
 from airflow_provider_sms.records import PageState
 from airflow_provider_sms.sandbox import Fault
+from airflow_provider_sms.store import standby
 from airflow_provider_sms.store.journal import Journal
 from airflow_provider_sms.store.landing import Landing
 from airflow_provider_sms.store.leases import Leases
 from airflow_provider_sms.store.spool import Spool
 
 VENDORS = pytest.mark.parametrize("vendor", ["beidoutong", "wavecom", "smsadmin"])
+
+
+class Stop(BaseException):
+    """What Airflow's time-out is: no ``Exception``."""
 
 
 def states(rows):
@@ -74,6 +79,97 @@ def test_a_page_that_the_store_does_not_take_goes_to_the_spool(
     assert list(Spool(store.spool_dir).pages()) == []
 
 
+# --- a store that hangs with a page ----------------------------------------------------------------
+
+
+def hanging(store, end):
+    """Make a ``Journal.keep`` that hangs until the page is in the spool, and then ends so."""
+    keep = Journal.keep
+
+    def late(*args: Any, **options: Any):
+        began = time.monotonic()
+        while not list(Spool(store.spool_dir).pages()):
+            assert time.monotonic() - began < 5, "it waits in memory"
+            time.sleep(0.01)
+        end(lambda: keep(*args, **options))
+
+    return late
+
+
+@VENDORS
+def test_a_page_whose_commit_hangs_is_on_disk_meanwhile(
+    sandbox, gateway_of, collect, store, rows, monkeypatch, vendor
+):
+    """The commit succeeds in the end: the page lands once, and nothing is left in the spool."""
+    monkeypatch.setattr(standby, "_LATE_SECONDS", 0.2)
+    sandbox.queue_reports(vendor, 15)
+    monkeypatch.setattr(Journal, "keep", hanging(store, lambda keep: keep()))
+    collected = collect(gateway_of(vendor), max_pages=1)
+    assert (collected.records, collected.suspect) == (15, 0)
+    assert rows("SELECT count(*) FROM sms_reports") == [15]
+    assert list(Spool(store.spool_dir).pages()) == []
+
+
+@VENDORS
+def test_a_kill_while_a_commit_hangs_costs_nothing(
+    sandbox, gateway_of, collect, store, rows, monkeypatch, vendor
+):
+    """Its page waits in the spool, and the next run lands it."""
+    monkeypatch.setattr(standby, "_LATE_SECONDS", 0.2)
+    sandbox.queue_reports(vendor, 15)
+
+    def killed(_: Any) -> None:
+        raise Stop
+
+    monkeypatch.setattr(Journal, "keep", hanging(store, killed))
+    with pytest.raises(Stop):
+        collect(gateway_of(vendor))
+    monkeypatch.undo()
+    assert states(rows) == {"reading": 1}
+    collected = collect(gateway_of(vendor))
+    assert (collected.records, collected.suspect) == (15, 0)
+    assert list(Spool(store.spool_dir).pages()) == []
+
+
+def test_a_commit_that_hangs_and_fails_leaves_one_file(sandbox, gateway_of, collect, store, monkeypatch):
+    """The file that is there is the one that the error names; it is not written again."""
+    monkeypatch.setattr(standby, "_LATE_SECONDS", 0.2)
+    sandbox.queue_reports("wavecom", 15)
+    written, put = [], Spool.put
+    monkeypatch.setattr(Spool, "put", lambda self, page: written.append(page) or put(self, page))
+    monkeypatch.setattr(Journal, "keep", hanging(store, away))
+    with pytest.raises(errors.StoreUnavailable, match="safe in the spool"):
+        collect(gateway_of("wavecom"))
+    assert len(written) == 1
+    monkeypatch.undo()
+    assert collect(gateway_of("wavecom")).records == 15
+
+
+def test_a_disk_that_does_not_stand_by_is_no_failure_of_the_store(
+    sandbox, gateway_of, collect, store, rows, monkeypatch
+):
+    """A commit that is late and succeeds needs no spool."""
+    monkeypatch.setattr(standby, "_LATE_SECONDS", 0.0)
+    keep = Journal.keep
+
+    def late(*args: Any, **options: Any):
+        time.sleep(0.4)
+        keep(*args, **options)
+
+    monkeypatch.setattr(Journal, "keep", late)
+    monkeypatch.setattr(Spool, "put", away)
+    sandbox.queue_reports("wavecom", 15)
+    assert collect(gateway_of("wavecom")).records == 15
+    assert states(rows) == {"landed": 1, "empty": 1}
+
+
+def test_a_commit_that_is_quick_writes_nothing_else(sandbox, gateway_of, collect, store):
+    """The spool is for what is late."""
+    sandbox.queue_reports("wavecom", 450)
+    assert collect(gateway_of("wavecom")).records == 450
+    assert not store.spool_dir.exists()
+
+
 @VENDORS
 def test_a_page_that_was_not_landed_lands_by_the_next_run(
     sandbox, gateway_of, collect, rows, monkeypatch, vendor
@@ -125,6 +221,33 @@ def test_a_reader_that_was_only_slow_still_lands_its_page(
     assert rows("SELECT count(*) FROM sms_reports") == [15]
 
 
+def test_what_others_left_is_landed_for_max_seconds_and_under_the_lease(
+    sandbox, gateway_of, collect, store, rows, monkeypatch
+):
+    """The rest is the next run's, nothing is read before it has landed, and nobody else may begin meanwhile."""
+    monkeypatch.setattr(collecting, "LEASE_MARGIN", 0.3)
+    sandbox.queue_replies("wavecom", 1)
+    for number in range(10):
+        page_id = Journal(store).begin("sms_wavecom", "wavecom", "replies", "died")
+        Journal(store).keep(page_id, f"1|{number};13800138000;TD".encode())
+    held, land = [], Landing.land
+
+    def slow(*args: Any, **options: Any):
+        time.sleep(0.2)
+        held.append(Leases(store).holder("sms_wavecom", "replies"))
+        return land(*args, **options)
+
+    monkeypatch.setattr(Landing, "land", slow)
+    gateway = gateway_of("wavecom", timeout=1)
+    first = collect(gateway, "replies", max_seconds=0.5)
+    assert 1 <= first.records <= 3
+    assert sandbox.calls.count("wavecom", "replies") == 0
+    second = collect(gateway, "replies")
+    assert first.records + second.records == 11
+    assert all(held)
+    assert rows("SELECT count(*) FROM sms_replies") == [11]
+
+
 LEFTOVERS = {
     "refusal": b"-7",
     "busy": b"-3",
@@ -169,10 +292,6 @@ def test_a_parser_that_fails_does_not_block_the_queue(sandbox, gateway_of, colle
     assert rows("SELECT error FROM sms_pages WHERE state = 'quarantined'") == [
         "the parser failed with ZeroDivisionError"
     ]
-
-
-class Stop(BaseException):
-    """What Airflow's time-out is: no ``Exception``."""
 
 
 @VENDORS
