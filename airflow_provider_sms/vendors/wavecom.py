@@ -9,6 +9,7 @@ those of the vendor's document.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, ClassVar
 
@@ -232,7 +233,7 @@ class WavecomVendor(Vendor):
             # A broken character can swallow the "|" behind it, and then two replies look like one.
             what = "fewer replies than it declared, and one that seems to hold another"
             raise self.broken(Operation.REPLIES, account, what)
-        return _cut(replies, declared, response)
+        return _sure_replies(replies, declared, response)
 
     # ---------------------------------------------------------------------------------------------
 
@@ -292,6 +293,23 @@ def _report(message_id: str, mobile: str, status: str) -> Report:
     status = status.replace("\u2013", "-")
     known = _STATUSES.get(status, DeliveryStatus.UNKNOWN)
     return Report(message_id, mobile, known, status, "", "", None)
+
+
+def _sure_replies(replies: list[Reply], declared: int, response: WireResponse) -> Page[Reply]:
+    """
+    Give the replies of a page that is not whole without those that may hold another person's.
+
+    Where fewer records are found than declared, one whose head is damaged may stand behind any "|" in a content.
+    """
+    doubtful = [place for place, reply in enumerate(replies) if "|" in reply.content]
+    if len(replies) + 1 == declared or not doubtful:
+        return _cut(replies, declared, response)
+    if not response.complete:
+        # What is behind the cut may explain the count: until then nothing is known from the first doubt on.
+        return _cut(replies[: doubtful[0]], declared, response)
+    page = _cut([reply for reply in replies if "|" not in reply.content], declared, response)
+    problem = f"{page.problem}; {len(doubtful)} replies hold a '|', behind which may be another's"
+    return replace(page, problem=problem, gaps=tuple(doubtful))
 
 
 def _cut(records: list[RecordT], declared: int | None, response: WireResponse) -> Page[RecordT]:
