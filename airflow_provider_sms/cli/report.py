@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 def run(args: Namespace) -> int:
     """Write the page; nothing is collected, and no vendor is asked."""
     from airflow_provider_sms.reporting.drawing import need_matplotlib
-    from airflow_provider_sms.reporting.gathering import gather
+    from airflow_provider_sms.reporting.gathering import gather, unheard_of
     from airflow_provider_sms.reporting.page import render
 
     need_matplotlib()
+    store = store_of(args.store_conn_id)
+    for conn_id in unheard_of(store, args.conn_id or ()):
+        say(f"nothing was ever sent or collected by {conn_id!r}: is it misspelt?")
     figures = gather(
-        store_of(args.store_conn_id),
+        store,
         args.day,
         days=args.days,
         conn_ids=args.conn_id or (),

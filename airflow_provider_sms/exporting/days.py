@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_sms.days import checked_day, local_day
+
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
@@ -71,10 +73,14 @@ def _given(name: str, value: Any, zone: ZoneInfo, problems: list[str], *, end: b
             problems.append(f"{name} is {value!r}: give a day like 2026-12-24, or a moment")
             return None
     if isinstance(value, datetime):
-        moment = value.astimezone(zone) if value.tzinfo else value
-        return (moment - _MOMENT if end else moment).date()
+        try:
+            day = local_day(value - _MOMENT if end else value, zone)
+        except OverflowError:
+            problems.append(f"{name} is {value}: give a day like 2026-12-24, or a moment")
+            return None
+        return checked_day(name, day, problems)
     if isinstance(value, date):
-        return value
+        return checked_day(name, value, problems)
     problems.append(f"{name} is a {type(value).__name__}: give a day like 2026-12-24, or a moment")
     return None
 
@@ -84,9 +90,9 @@ def _count(days: Any, problems: list[str]) -> int | None:
         return None
     try:
         count = int(days)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         count = 0
-    if count < 1:
-        problems.append(f"days is {days!r}: give a whole number above 0, or leave it empty")
+    if not 1 <= count <= _MOST_DAYS:
+        problems.append(f"days is {days!r}: give a whole number, 1 to {_MOST_DAYS:,}, or leave it empty")
         return None
     return count

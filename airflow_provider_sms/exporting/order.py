@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,7 +12,6 @@ from airflow_provider_sms.exporting.tables import TABLES
 from airflow_provider_sms.store.frames.outcomes import BY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from zoneinfo import ZoneInfo
 
     from airflow_provider_sms.store.engine import Store
@@ -46,7 +46,7 @@ def checked_order(
     table: str,
     number: str,
     texts: Any,
-    by: Sequence[str] | str,
+    by: Any,
     timezone: Any,
     silent_after_hours: Any,
     problems: list[str],
@@ -60,13 +60,11 @@ def checked_order(
         problems.append(f"table is {table!r}: use one of {', '.join(TABLES)}")
     if number not in NUMBERS:
         problems.append(f"number is {number!r}: use one of {', '.join(NUMBERS)}")
-    keys = tuple(part.strip() for part in by.split(",") if part.strip()) if isinstance(by, str) else tuple(by)
+    keys = _names(by)
     known = [name for name in BY if name != "day"]
-    wrong = [str(name) for name in keys if name not in known]
-    if wrong or len(set(keys)) < len(keys):
+    if len({*keys} & {*known}) < len(keys):
         problems.append(
-            f"by is {', '.join(map(str, keys))}: use any of {', '.join(known)}, each once; "
-            "the day is always there"
+            f"by is {', '.join(keys)}: use any of {', '.join(known)}, each once; the day is always there"
         )
     return Order(
         table=table,
@@ -88,15 +86,16 @@ def checked_format(name: str, problems: list[str]) -> None:
         )
 
 
-def check_hashes(order: Order, store: Store, task_id: str) -> None:
+def check_hashes(order: Order, store: Store, problems: list[str]) -> None:
     """
     Check that numbers can be hashed, if they are to be.
 
-    :raises PreflightError: the secret is not set.
+    :param problems: gets a sentence if the secret is not set.
     """
     if order.number == "hash" and not store.number_hash_key:
-        problem = "number is 'hash', and [sms] number_hash_key is not set: set it, or use number='masked'"
-        raise PreflightError([problem], f"task {task_id!r}")
+        problems.append(
+            "number is 'hash', and [sms] number_hash_key is not set: set it, or use number='masked'"
+        )
 
 
 def refuse(problems: list[str], task_id: str) -> None:
@@ -107,6 +106,13 @@ def refuse(problems: list[str], task_id: str) -> None:
     """
     if problems:
         raise PreflightError(problems, f"task {task_id!r}")
+
+
+def _names(by: Any) -> tuple[str, ...]:
+    listed = by.split(",") if isinstance(by, str) else by or ()
+    # What is neither a text nor a list is no name of a column either, and is told as that.
+    parts = listed if isinstance(listed, Iterable) else (listed,)
+    return tuple(name for name in (str(part).strip() for part in parts) if name)
 
 
 def _switch(name: str, value: Any, problems: list[str]) -> bool:

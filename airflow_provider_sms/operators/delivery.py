@@ -131,7 +131,7 @@ def _checked(start: Any, end: Any, timezone: Any, silent_after_hours: Any, task_
     hours = read_hours(silent_after_hours, problems)
     first = read_day("start", start, zone, problems)
     last = read_day("end", end, zone, problems)
-    if last is not None and start in {None, ""}:
+    if last is not None and (start is None or start == ""):
         problems.append("end is given without start: give both, or none for all days that can still change")
     if first is not None and last is not None and last < first:
         problems.append(f"end is {last}, before start, which is {first}: turn them round")

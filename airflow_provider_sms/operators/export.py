@@ -127,7 +127,6 @@ class SmsExportOperator(BaseOperator):
         """
         from airflow_provider_sms.exporting import order as orders
         from airflow_provider_sms.exporting.days import days_wanted
-        from airflow_provider_sms.hooks.store import open_store
         from airflow_provider_sms.store.frames.days import local_days
 
         with failing_for_good():
@@ -144,9 +143,7 @@ class SmsExportOperator(BaseOperator):
             interval = _interval(context)
             first, last = days_wanted(self.since, self.until, self.days, interval, order.zone, problems)
             self._check_place(problems)
-            orders.refuse(problems, self.task_id)
-            store = open_store(self.store_conn_id)
-            orders.check_hashes(order, store, self.task_id)
+            store = self._opened(order, problems)
             spans = list(local_days(first, last, order.zone))
             result: dict[str, Any] = {"table": order.table, "since": str(first), "until": str(last)}
             result |= {"days": len(spans), "rows": 0}
@@ -154,9 +151,34 @@ class SmsExportOperator(BaseOperator):
                 return result | self._to_files(store, order, spans)
             return result | self._to_table(store, order, spans)
 
+    def _opened(self, order: Order, problems: list[str]) -> Store:
+        """
+        Open the store, if nothing is wrong with it or with anything before.
+
+        :raises PreflightError: listing all of it.
+        """
+        from airflow_provider_sms.errors import PreflightError, StoreUnavailable
+        from airflow_provider_sms.exporting.order import check_hashes, refuse
+        from airflow_provider_sms.hooks.store import open_store
+
+        try:
+            store = open_store(self.store_conn_id)
+        except PreflightError as error:
+            refuse([*problems, *error.problems], self.task_id)
+            raise
+        except StoreUnavailable:
+            # It may come back; what is wrong with the parameters stays.
+            refuse(problems, self.task_id)
+            raise
+        check_hashes(order, store, problems)
+        refuse(problems, self.task_id)
+        return store
+
     def _check_place(self, problems: list[str]) -> None:
         from airflow_provider_sms.exporting.order import checked_format
 
+        if self.path and not str(self.path).strip():
+            problems.append("path is blank: say where to, or give sql_conn_id and sql_table")
         if self.path and (self.sql_conn_id or self.sql_table):
             problems.append("both a path and a table of a database are given: give one of them")
         elif self.path:

@@ -8,6 +8,7 @@ does.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import BaseOperator
@@ -88,14 +89,17 @@ class SmsDeliveryReportOperator(BaseOperator):
         del context
         from airflow_provider_sms.hooks.store import open_store
         from airflow_provider_sms.reporting.drawing import need_matplotlib
-        from airflow_provider_sms.reporting.gathering import gather
+        from airflow_provider_sms.reporting.gathering import gather, unheard_of
         from airflow_provider_sms.reporting.page import render
 
         with failing_for_good():
             wish = self._checked()
             need_matplotlib()
+            store = open_store(self.store_conn_id)
+            for conn_id in unheard_of(store, wish.conn_ids):
+                self.log.warning("Nothing was ever sent or collected by %r: is it misspelt?", conn_id)
             figures = gather(
-                open_store(self.store_conn_id),
+                store,
                 wish.day,
                 days=wish.days,
                 conn_ids=wish.conn_ids,
@@ -134,7 +138,7 @@ class SmsDeliveryReportOperator(BaseOperator):
         day = read_day("day", self.day, zone, problems)
         try:
             days = int(self.days)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             days = 0
         if not 1 <= days <= _MOST_DAYS:
             problems.append(f"days is {self.days!r}: give a whole number, 1 to {_MOST_DAYS}")
@@ -142,9 +146,10 @@ class SmsDeliveryReportOperator(BaseOperator):
             problems.append(f"language is {self.language!r}: use one of {', '.join(_LANGUAGES)}")
         if not str(self.path).strip():
             problems.append("path is empty: say where to write the page")
+        conn_ids = _conn_ids(self.sms_conn_ids, problems)
         if problems:
             raise PreflightError(problems, f"task {self.task_id!r}")
-        return _Wish(day, days, _conn_ids(self.sms_conn_ids), self.language, zone.key, hours)
+        return _Wish(day, days, conn_ids, self.language, zone.key, hours)
 
 
 class _Wish(NamedTuple):
@@ -158,9 +163,12 @@ class _Wish(NamedTuple):
     silent_after_hours: float
 
 
-def _conn_ids(given: Sequence[str] | str) -> tuple[str, ...]:
-    listed = given.split(",") if isinstance(given, str) else given
-    return tuple(name.strip() for name in listed if name.strip())
+def _conn_ids(given: Any, problems: list[str]) -> tuple[str, ...]:
+    listed = given.split(",") if isinstance(given, str) else given or ()
+    if not isinstance(listed, Iterable):
+        problems.append(f"sms_conn_ids is {given!r}: give a list of connections, or a text with commas")
+        return ()
+    return tuple(name for name in (str(each).strip() for each in listed) if name)
 
 
 def _put(address: str, page: bytes) -> str:

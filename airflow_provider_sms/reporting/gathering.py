@@ -9,8 +9,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
+from airflow_provider_sms.days import read_day, read_hours, read_zone
 from airflow_provider_sms.errors import PreflightError
 from airflow_provider_sms.reporting.attending import attention_of
 from airflow_provider_sms.reporting.figures import (
@@ -71,7 +72,7 @@ def gather(
     from airflow_provider_sms.store.frames.places import places_frame
     from airflow_provider_sms.store.frames.refusals import refusals_frame
 
-    _check(days, timezone, silent_after_hours)
+    _check(day, days, timezone, silent_after_hours)
     as_of = store.now()
     day = day or day_to_tell(as_of, timezone)
     mine = tuple(dict.fromkeys(conn_ids))
@@ -104,16 +105,31 @@ def gather(
     )
 
 
-def _check(days: int, timezone: str, silent_after_hours: float) -> None:
-    problems = []
+def unheard_of(store: Store, conn_ids: Collection[str]) -> list[str]:
+    """
+    Find those of some connections by which nothing was ever planned or collected, and no balance told.
+
+    :raises StoreUnavailable: the store is away.
+    """
+    from sqlalchemy import select, union
+
+    from airflow_provider_sms.store.schema import balances, leases, push_queues, sends
+
+    if not conn_ids:
+        return []
+    tables = (sends, leases, push_queues, balances)
+    told = union(*(select(table.c.conn_id).where(table.c.conn_id.in_(conn_ids)) for table in tables))
+    with store.reading() as connection:
+        known = set(connection.scalars(told))
+    return [conn_id for conn_id in conn_ids if conn_id not in known]
+
+
+def _check(day: date | None, days: int, timezone: str, silent_after_hours: float) -> None:
+    problems: list[str] = []
+    read_day("day", day, read_zone(timezone, problems), problems)
+    read_hours(silent_after_hours, problems)
     if not 1 <= days <= MOST_DAYS:
         problems.append(f"days is {days}: give 1 to {MOST_DAYS}")
-    if not silent_after_hours >= 0:
-        problems.append(f"silent_after_hours is {silent_after_hours}: give a number of hours, 0 or more")
-    try:
-        ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        problems.append(f"timezone is {timezone!r}: give a name like Asia/Shanghai")
     if problems:
         raise PreflightError(problems, "the delivery report")
 

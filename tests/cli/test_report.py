@@ -50,6 +50,7 @@ def test_its_options_reach_the_page(sms, tmp_path, today):
     options = ["--days", 3, "--language", "en", "--timezone", "UTC", "--silent-after-hours", 0]
     said = sms("report", "--day", today, "--conn-id", "sms_elsewhere", "--output", file, *options)
     assert said.status == 0
+    assert "by 'sms_elsewhere': is it misspelt?" in said.out
     page = file.read_text(encoding="utf-8")
     assert "Accounts: sms_elsewhere" in page
     assert "Times are in UTC" in page
@@ -93,6 +94,8 @@ def test_a_page_that_cannot_be_written_leaves_nothing_behind(sms, tmp_path):
     ("option", "problem"),
     [
         (("--days", 0), "days is 0"),
+        (("--day", "0001-01-01"), "day is 0001-01-01"),
+        (("--silent-after-hours", "inf"), "silent_after_hours is inf"),
         (("--timezone", "Mars/Olympus"), "timezone is 'Mars/Olympus'"),
         (("--silent-after-hours", -1), "silent_after_hours is -1"),
     ],

@@ -476,9 +476,40 @@ def test_all_that_is_wrong_is_told_at_once():
         assert part in str(failure.value)
 
 
+@pytest.mark.usefixtures("store_connection")
+def test_slips_of_any_kind_are_told_together_and_before_anything_is_written(tmp_path, monkeypatch):
+    """What is out of reach, of the wrong type, or needs a secret or a store that is not there."""
+    monkeypatch.chdir(tmp_path)
+    wrong = {
+        "table": "delivery", "number": "hash", "by": 5, "since": "0001-01-01", "path": "   ",
+        "until": datetime.max.replace(tzinfo=UTC), "days": float("inf"),
+    }  # fmt: skip
+    with pytest.raises(AirflowFailException) as failure:
+        SmsExportOperator(task_id="export", **wrong).execute({})
+    for part in (
+        "by is 5", "since is 0001-01-01", "until is 9999-12-31", "days is inf", "path is blank",
+        "number_hash_key is not set",
+    ):  # fmt: skip
+        assert part in str(failure.value)
+    with pytest.raises(AirflowFailException) as failure:
+        SmsExportOperator(task_id="export", **wrong | {"store_conn_id": "no_such_store"}).execute({})
+    for part in ("by is 5", "no such connection"):
+        assert part in str(failure.value)
+    assert not list(tmp_path.glob("*/day=*"))
+
+
+def test_by_nothing_is_a_row_per_day(filled, export):
+    for by in (None, "", []):
+        _, path = export("delivery", since=today(filled), format="csv", by=by)
+        assert [row["intended"] for row in read(path)] == ["2"]
+
+
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
+        ({"path": "/x", "days": 10**9}, "days is 1000000000: give a whole number, 1 to 3,660"),
+        ({"path": "/x", "since": datetime.min.replace(tzinfo=UTC)}, "since is 0001-01-01"),
+        ({"path": "/x", "by": [["vendor"]]}, "use any of"),
         ({}, "not said where to"),
         ({"sql_conn_id": "other"}, "not said where to"),
         ({"path": "/x", "sql_conn_id": "other", "sql_table": "t"}, "both a path and a table"),

@@ -98,6 +98,35 @@ def test_parameters_that_cannot_work_are_all_named(tmp_path):
 
 
 @pytest.mark.usefixtures("store_connection")
+def test_slips_of_any_kind_are_named(tmp_path):
+    """What is out of reach, and what is no list."""
+    wrong = SmsDeliveryReportOperator(
+        task_id="report",
+        path=str(tmp_path / "page.html"),
+        day="0001-01-01",
+        days=float("inf"),
+        sms_conn_ids=5,
+    )
+    with pytest.raises(AirflowFailException) as failure:
+        wrong.execute({})
+    for name in ("day", "days", "sms_conn_ids"):
+        assert f"{name} is" in str(failure.value)
+    assert list(tmp_path.glob("*.html")) == []
+
+
+@pytest.mark.usefixtures("sent")
+def test_a_connection_that_nobody_ever_used_is_told(tmp_path, told, today):
+    """The page is empty, and the log says why; ``None`` is all of them."""
+    given = {"task_id": "report", "path": str(tmp_path / "page.html"), "day": today}
+    result = SmsDeliveryReportOperator(sms_conn_ids="sms_wavecom, sms_misspelt", **given).execute({})
+    logs = told()
+    assert "by 'sms_misspelt': is it misspelt?" in logs
+    assert "'sms_wavecom': is it" not in logs
+    assert result["intended"] == 3
+    assert SmsDeliveryReportOperator(sms_conn_ids=None, **given).execute({})["intended"] == 3
+
+
+@pytest.mark.usefixtures("store_connection")
 def test_without_matplotlib_a_retry_would_not_help(monkeypatch, tmp_path):
     import sys
 
