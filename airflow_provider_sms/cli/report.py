@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_sms.cli.reached import store_of
 from airflow_provider_sms.cli.speaking import command, counted, say, stop
+from airflow_provider_sms.replacing import replace_file
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -47,10 +47,7 @@ def run(args: Namespace) -> int:
 
 def _write(path: Path, page: str) -> None:
     """Put the page into its place as a whole; a browser that reloads finds the old one or the new one."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        beside.write_text(page, encoding="utf-8")
-        beside.replace(path)
+        replace_file(path, lambda file: file.write(page.encode()))
     except OSError as error:
-        beside.unlink(missing_ok=True)
         stop(f"{path} cannot be written ({error.strerror}): choose another file by --output")

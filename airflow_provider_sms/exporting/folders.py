@@ -8,13 +8,11 @@ day or the new one, and a run that was killed has changed nothing.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from airflow_provider_sms.replacing import forget_killed, replace_file, unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +21,18 @@ if TYPE_CHECKING:
 
 _LOCAL = ("file", "local", "")
 _FORMATS = ("parquet", "csv")
-#: A file of a run that was killed, and not of one that may still be at work.
-_STALE_SECONDS = 24 * 3600
+
+
+def forget_killed_days(root: Any, table: str) -> None:
+    """
+    Remove what exports of a table that were killed more than a day ago left on a local disk, of whatever day.
+
+    A day that is exported once is never come back to, and such a file may hold numbers.
+
+    :param root: the folder of all datasets, an ``ObjectStoragePath``.
+    """
+    if _is_local(root):
+        forget_killed(Path(root.path).glob(f"{table}/day=*/{unfinished(f'{table}.*')}"))
 
 
 def replace_day(
@@ -56,27 +64,7 @@ def _is_local(path: Any) -> bool:
 
 def _locally(folder: Path, name: str, write: Callable[[BinaryIO], int]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
-    _forget_killed(folder, name)
-    # Readers skip what begins with a dot.
-    aside = folder / f".{name}.{secrets.token_hex(8)}.part"
-    try:
-        with aside.open("xb") as file:
-            rows = write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(folder / name)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
-    return rows
-
-
-def _forget_killed(folder: Path, name: str) -> None:
-    old = time.time() - _STALE_SECONDS
-    for aside in folder.glob(f".{name}.*.part"):
-        with contextlib.suppress(FileNotFoundError):
-            if aside.stat().st_mtime < old:
-                aside.unlink()
+    return replace_file(folder / name, write)
 
 
 def _put(target: Any, write: Callable[[BinaryIO], int]) -> int:

@@ -190,11 +190,12 @@ class SmsExportOperator(BaseOperator):
         from airflow.providers.common.compat.sdk import ObjectStoragePath
 
         from airflow_provider_sms.exporting.files import write_csv, write_parquet
-        from airflow_provider_sms.exporting.folders import replace_day
+        from airflow_provider_sms.exporting.folders import forget_killed_days, replace_day
         from airflow_provider_sms.exporting.tables import fields_of, parts_of_day
 
         write = write_parquet if self.format == "parquet" else write_csv
         root = ObjectStoragePath(str(self.path))
+        forget_killed_days(root, order.table)
         paths, rows = [], 0
         for span in spans:
             written = partial(write, fields=fields_of(order), parts=parts_of_day(store, order, span))

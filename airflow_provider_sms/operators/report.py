@@ -7,8 +7,8 @@ does.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import BaseOperator
@@ -175,15 +175,12 @@ def _put(address: str, page: bytes) -> str:
     """Write a file that is there as a whole or not at all; one put is that on an object store."""
     from airflow.sdk import ObjectStoragePath
 
+    from airflow_provider_sms.replacing import replace_file
+
     target = ObjectStoragePath(address)
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.protocol not in _HERE:
         target.write_bytes(page)
         return str(target)
-    beside = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        beside.write_bytes(page)
-        beside.replace(target)
-    finally:
-        beside.unlink(missing_ok=True)
+    replace_file(Path(target.path), lambda file: file.write(page))
     return str(target)

@@ -253,9 +253,14 @@ def test_a_killed_export_leaves_the_old_file_and_readers_see_no_other(filled, ex
     assert path.read_bytes() == before
     left = [each for each in path.parent.iterdir() if each != path]
     assert [each.name[0] for each in left] == ["."]
-    # The next one takes it away when it surely is nobody's any more.
+    # The next one takes it away when it surely is nobody's any more, of whatever day and format that is.
+    next_day = {"since": day + timedelta(days=1), "format": "parquet"}
+    export("messages", **next_day)
+    assert left[0].exists()
     os.utime(left[0], (0, 0))
-    export("messages", since=day, format="csv")
+    export("reports", **next_day)
+    assert left[0].exists()
+    export("messages", **next_day)
     assert list(path.parent.iterdir()) == [path]
 
 
