@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_sms.redact import mask_number
+from airflow_provider_sms.redact import mask_number, mask_numbers
 from airflow_provider_sms.store.frames.fields import Field, Kind
 from airflow_provider_sms.store.number_hash import MARK, hash_numbers
 
@@ -36,3 +36,17 @@ def shown_numbers(mobiles: Sequence[str], number: str, key: bytes) -> Sequence[s
     if number == "masked":
         return [mask_number(mobile) for mobile in mobiles]
     return mobiles
+
+
+def shown_keys(keys: Sequence[str | None], number: str) -> Sequence[str | None]:
+    """
+    Show send keys: whoever sends to one person may have put the number into the key.
+
+    :param keys: of sends; ``None`` where none is told.
+    :param number: ``masked``, ``hash`` or ``plain``; masked in all but the last.
+    """
+    if number == "plain":
+        return keys
+    # Most rows share a key with others.
+    masked = {key: key and mask_numbers(key) for key in dict.fromkeys(keys)}
+    return [masked[key] for key in keys]

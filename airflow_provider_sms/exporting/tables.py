@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from airflow_provider_sms.exporting.numbers import shown_field, shown_numbers
+from airflow_provider_sms.exporting.numbers import shown_field, shown_keys, shown_numbers
 from airflow_provider_sms.store.frames import answers, daily, figures, messages, records, spending
 from airflow_provider_sms.store.frames.reading import parts_of
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 #: Rows that are in memory at a time; also a row group of a Parquet file.
 ROWS = 50_000
-_MOBILE, _CONTENT = "mobile", "content"
+_MOBILE, _CONTENT, _SEND_KEY = "mobile", "content", "send_key"
 _DAY: Final = "day"
 
 
@@ -101,6 +101,9 @@ def parts_of_day(store: Store, order: Order, span: Span) -> Iterator[list[Sequen
         if _MOBILE in names:
             place = names.index(_MOBILE)
             shown[place] = shown_numbers(columns[place], order.number, store.number_hash_key)
+        if _SEND_KEY in names:
+            place = names.index(_SEND_KEY)
+            shown[place] = shown_keys(columns[place], order.number)
         yield [shown[place] for place in wanted]
 
 

@@ -50,7 +50,7 @@ class SmsExportOperator(BaseOperator):
     :param days: instead of ``since``, so many days up to the last one (templated): late reports change days
         that were exported before.
     :param number: ``masked`` (default: ``138****8000``), ``hash`` (``mobile_hash``, by the option
-        ``number_hash_key``), or ``plain`` (templated).
+        ``number_hash_key``), or ``plain`` (templated). Those inside of send keys are masked in both others.
     :param texts: whether the texts of messages and replies go along (templated).
     :param by: what ``delivery`` and ``funnel`` are told by besides the day: any of ``hour``, ``conn_id``,
         ``vendor``, ``carrier``, ``province``, ``template_id``, ``error_code``, ``send_key``; a list, or text

@@ -168,6 +168,19 @@ def test_numbers_are_shown_as_asked(hashing, filled, export, number, column, sho
         assert {"mobile", "mobile_hash"} & set(rows[0]) == {column}
 
 
+@pytest.mark.parametrize("number", ["masked", "hash", "plain"])
+def test_a_number_inside_of_a_send_key_is_shown_as_numbers_are(hashing, filled, export, number):
+    """Sends to one person are often named by the number; who asks for plain ones gets the key as it is."""
+    del hashing
+    with filled.begin() as connection:
+        for table in ("sms_sends", "sms_batches"):
+            connection.execute(text(f"UPDATE {table} SET send_key = 'otp-{WANG}'"))  # noqa: S608 - our own
+    shown = f"otp-{WANG}" if number == "plain" else "otp-138****0001"
+    for table in ("messages", "answers", "delivery"):
+        _, path = export(table, since=today(filled), format="csv", number=number, by="send_key")
+        assert {row["send_key"] for row in read(path)} == {shown}
+
+
 def test_a_purged_number_has_no_hash(hashing, filled, export, rows):
     with filled.begin() as connection:
         connection.execute(text("UPDATE sms_reports SET mobile = '1380013~0123456789abcdef01234567'"))
