@@ -181,13 +181,20 @@ class Purge:
     def _forget(self) -> None:
         """Delete old rows that were made to compare numbers, and have nothing left to be compared with."""
         storms_of = [storms.c.since < self._before]
-        events_of = [pushed_events.c.landed_at < self._before]
+        # What was pushed may still be polled as long as reports come, however short the retention.
+        polled = ServerTime(-WINDOW.total_seconds())
+        events_of = [pushed_events.c.landed_at < self._before, pushed_events.c.landed_at < polled]
         if self._conn_id is not None:
             theirs = select(pages.c.page_id).where(pages.c.conn_id == self._conn_id)
             storms_of.append(storms.c.conn_id == self._conn_id)
             events_of.append(pushed_events.c.page_id.in_(theirs))
         with self._store.begin() as connection:
             connection.execute(storms.delete().where(*storms_of))
+            if queues := connection.execute(_queues_with_unlanded_pages()).all():
+                # Without them, a replay of such a page would land what was pushed as well a second time.
+                of_them = (and_(pages.c.conn_id == conn, pages.c.queue == name) for conn, name in queues)
+                needed = select(pages.c.page_id).where(or_(*of_them))
+                events_of.append(pushed_events.c.page_id.not_in(needed))
             connection.execute(pushed_events.delete().where(*events_of))
             connection.execute(waits.delete().where(waits.c.expires_at <= ServerTime()))
 
@@ -351,6 +358,11 @@ def _rewrite(
     changed = {"mobile", *blank}
     bulk.upsert(connection, table, columns, len(rows), keep=[name for name in names if name not in changed])
     return len(rows)
+
+
+def _queues_with_unlanded_pages() -> Select[Any]:
+    unlanded = pages.c.state.not_in(_LANDED), pages.c.body.is_not(None)
+    return select(pages.c.conn_id, pages.c.queue).where(*unlanded).distinct()
 
 
 def _close_pages(connection: Connection, page_ids: Sequence[str]) -> None:

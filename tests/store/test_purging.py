@@ -180,6 +180,52 @@ def test_pages_that_somebody_needs_stay_whole(store, land, make_report, age, pur
     assert ask("SELECT count(*) FROM sms_pages WHERE body IS NOT NULL") == [(1,)]
 
 
+@pytest.fixture
+def pushed_and_polled(store, make_reply):
+    """Have one reply pushed, and polled in a page that could be read in part; gives how to replay that."""
+    journal, landing = Journal(store), Landing(store)
+    records = [make_reply(NUMBERS[0], "退订"), make_reply(NUMBERS[1], "好")]
+    push = journal.push("sms_main", "smsadmin", "replies", b"push")
+    landing.land(push, "sms_main", "smsadmin", "replies", records[:1])
+    polled = journal.begin("sms_main", "smsadmin", "replies", "reader")
+    journal.keep(polled, b"raw")
+
+    def land(count=2, problem=""):
+        landing.land(polled, "sms_main", "smsadmin", "replies", records[:count], problem=problem)
+
+    return land
+
+
+def age_events(store, moment=OLD):
+    """Make what joins pushes and polls as old."""
+    with store.begin() as connection:
+        connection.execute(update(schema.pushed_events).values(landed_at=moment))
+
+
+@pytest.mark.parametrize("read", [0, 1], ids=["not read at all", "joined already"])
+def test_what_joins_a_push_to_a_page_that_has_not_landed_stays(
+    store, pushed_and_polled, age, purge, ask, read
+):
+    """A later replay of the page lands the event once; when nothing is left to be joined, the join goes."""
+    pushed_and_polled(read, problem="the rest is missing")
+    age()
+    age_events(store)
+    purge()
+    pushed_and_polled()
+    assert ask("SELECT count(*) FROM sms_replies") == [(2,)]
+    purge()
+    assert ask("SELECT count(*) FROM sms_pushed_events") == [(0,)]
+
+
+def test_what_was_pushed_a_moment_ago_is_still_joined(store, pushed_and_polled, purge, ask):
+    """However short the retention: the poll of the same event may come for 72 hours."""
+    age_events(store, store.now() - timedelta(hours=71))
+    purge(store.now() - timedelta(seconds=1))
+    assert ask("SELECT count(*) FROM sms_pushed_events") == [(1,)]
+    pushed_and_polled()
+    assert ask("SELECT count(*) FROM sms_replies") == [(2,)]
+
+
 def test_one_connection_is_purged_alone(submitted, land, make_report, age, purge, ask):
     for conn_id in ("sms_main", "sms_other"):
         submitted(conn_id, [NUMBERS[:1]], BatchState.ACCEPTED, ids=[conn_id], conn_id=conn_id)
