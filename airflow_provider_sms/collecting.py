@@ -178,8 +178,8 @@ class Collector:
         """
         Count reads that died as suspect and land what they had committed, before anything new is read.
 
-        Thousands of pages may wait to be landed. What is left at the end of ``max_seconds`` is the next run's,
-        and nothing is read by this one.
+        Thousands of pages may wait to be landed. What is left at the end of ``max_seconds`` is the next
+        run's, and nothing is read by this one.
         """
         if not self._journal.has_open(self._conn_id, self._queue.value):
             return

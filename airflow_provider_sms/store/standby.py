@@ -74,8 +74,8 @@ class Standby:
             return self._path
 
     def _look_on(self) -> None:
-        # Nobody has to end this thread: it goes when it finds nothing to look at, and the next page that comes
-        # makes another. So of many small pages, one in a tenth of a second pays for it.
+        # Nobody has to end this thread: it goes when it finds nothing to look at, and the next page that
+        # comes makes another. So of many small pages, one in a tenth of a second pays for it.
         while True:
             time.sleep(_LOOK_SECONDS)
             with self._lock:

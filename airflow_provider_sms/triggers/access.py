@@ -105,8 +105,8 @@ class Access:
         if self._opened is None or fields != self._fields:
             # Through asgiref, so that what Airflow's own code sends to its parent from there finds the loop.
             check = sync_to_async(self._check, thread_sensitive=False, executor=self._threads)
-            # The gateway before it is not closed here: a visit may be reading by it, whose page would be lost.
-            # Each visit closes the one it was given, and none has a connection but for a visit.
+            # The gateway before it is not closed here: a visit may be reading by it, whose page would be
+            # lost. Each visit closes the one it was given, and none has a connection but for a visit.
             self._opened = await check(account, store)
             self._store, self._fields = store, fields
         self._looked_up = time.monotonic()

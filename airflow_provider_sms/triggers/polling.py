@@ -143,9 +143,9 @@ class PolledQueue:
 
         Whoever calls while a poll is under way waits for that one, for ``interval`` seconds at most.
 
-        An error that makes waiting pointless is told to those who were waiting when it came. Whoever comes later
-        may come because it was mended, and waits for the next poll. A connection that is another by now ends
-        the pause.
+        An error that makes waiting pointless is told to those who were waiting when it came. Whoever comes
+        later may come because it was mended, and waits for the next poll. A connection that is another by now
+        ends the pause.
 
         :param interval: seconds from one read to the next.
         :param log: where troubles are told; they are told once, to whoever began the poll.

@@ -299,7 +299,8 @@ def _sure_replies(replies: list[Reply], declared: int, response: WireResponse) -
     """
     Give the replies of a page that is not whole without those that may hold another person's.
 
-    Where fewer records are found than declared, one whose head is damaged may stand behind any "|" in a content.
+    Where fewer records are found than declared, one whose head is damaged may stand behind any "|" in a
+    content.
     """
     doubtful = [place for place, reply in enumerate(replies) if "|" in reply.content]
     if len(replies) + 1 == declared or not doubtful:

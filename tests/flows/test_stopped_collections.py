@@ -60,7 +60,7 @@ def test_a_signal_right_after_the_intent_leaves_no_suspect_page(
 def test_a_failure_before_the_vendor_is_asked_takes_the_intent_back(
     sandbox, gateway_of, collect, rows, monkeypatch
 ):
-    """What is written down between the intent and the call may fail: nothing was read then, nothing is suspect."""
+    """What is written down between the intent and the call may fail: nothing was read, nothing is suspect."""
     sandbox.queue_reports("smsadmin", 5)
 
     def failing(*_: object, **__: object):
@@ -79,7 +79,7 @@ def test_a_failure_before_the_vendor_is_asked_takes_the_intent_back(
 def test_a_stop_during_the_read_makes_a_hanging_commit_late_at_once(
     sandbox, gateway_of, collect, store, monkeypatch, stopping
 ):
-    """Of the seconds until a SIGKILL some have passed by then: the page is on disk well before the rest has."""
+    """Of the seconds until a SIGKILL some have passed: the page is on disk well before the rest has."""
     sandbox.queue_reports("wavecom", 15)
     sandbox.faults.add(Fault("slow", operation="reports", seconds=0.3))
     keep, took = Journal.keep, []

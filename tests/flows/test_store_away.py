@@ -146,7 +146,7 @@ def test_a_commit_that_hangs_and_fails_leaves_one_file(sandbox, gateway_of, coll
 
 
 def test_a_disk_that_does_not_stand_by_is_no_failure_of_the_store(
-    sandbox, gateway_of, collect, store, rows, monkeypatch
+    sandbox, gateway_of, collect, rows, monkeypatch
 ):
     """A commit that is late and succeeds needs no spool."""
     monkeypatch.setattr(standby, "_LATE_SECONDS", 0.0)
@@ -224,7 +224,7 @@ def test_a_reader_that_was_only_slow_still_lands_its_page(
 def test_what_others_left_is_landed_for_max_seconds_and_under_the_lease(
     sandbox, gateway_of, collect, store, rows, monkeypatch
 ):
-    """The rest is the next run's, nothing is read before it has landed, and nobody else may begin meanwhile."""
+    """The rest is the next run's, nothing is read before it has landed, and nobody else may begin."""
     monkeypatch.setattr(collecting, "LEASE_MARGIN", 0.3)
     sandbox.queue_replies("wavecom", 1)
     for number in range(10):

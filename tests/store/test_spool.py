@@ -215,7 +215,7 @@ def test_the_file_stays_while_the_store_is_away(tmp_path, spool):
 
 
 def test_a_page_that_the_store_does_not_take_holds_up_no_other(store, filled, caplog, monkeypatch):
-    """As one that is longer than what MySQL takes: it is left and named once, the others move in their order."""
+    """As one that is longer than MySQL takes: it is left and named once, the others move in their order."""
     pages = [spooled(str(number).encode()) for number in range(4)]
     for page in pages:
         filled.put(page)
@@ -249,7 +249,7 @@ def test_a_driver_that_chokes_on_a_page_holds_up_no_other(store, filled):
 
 
 def test_a_file_that_cannot_be_read_holds_up_no_other(filled, monkeypatch, caplog):
-    """As one that another user wrote: it is left, named, and no error of the operating system comes through."""
+    """As one that another user wrote: it is left and named, and no error of the system's comes through."""
     theirs = filled.put(spooled())
     filled.put(whole := spooled())
     read_bytes = Path.read_bytes
@@ -280,7 +280,7 @@ def test_a_file_that_cannot_be_deleted_is_no_failure(store, filled, monkeypatch)
 
 
 def test_a_disk_that_is_all_but_full_is_no_fault_of_the_page(tmp_path, spool):
-    """Small writes still fit, pages do not: nothing may be read then, so the sweep says that the store is away."""
+    """Small writes still fit, pages do not: nothing may be read then, so the sweep says so."""
     from airflow_provider_sms.store.engine import Store
 
     store = Store.open(f"sqlite:///{tmp_path}/sms.db", spool_dir=spool.directory)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from datetime import UTC, datetime
 
@@ -206,11 +207,14 @@ def test_a_connection_that_is_edited_cuts_no_read_that_is_under_way(sandbox, con
     sandbox.queue_replies("wavecom", 20)
     sandbox.faults.add(Fault("slow", operation="replies", seconds=1.0))
 
+    def until_in_flight():
+        while not sandbox.calls.in_flight_now("wavecom", "replies"):
+            time.sleep(0.01)
+
     async def poll():
         queue = Polls.here().queue("sms_wavecom", "replies", "sms_store")
         reading = asyncio.create_task(queue.poll(5, LOG))
-        while not sandbox.calls.in_flight_now("wavecom", "replies"):
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(until_in_flight)
         connections("wavecom", timeout=8)
         queue._access._looked_up = -1e9  # as if the minute were over
         before = queue._access._opened
@@ -228,9 +232,9 @@ def test_triggers_that_look_at_once_check_a_connection_once(connections, monkeyp
     connections("wavecom")
     checked, check = [], Access._check
 
-    def counted(self, *given):
-        checked.append(given)
-        return check(self, *given)
+    def counted(self, account, store):
+        checked.append(account)
+        return check(self, account, store)
 
     monkeypatch.setattr(Access, "_check", counted)
 
@@ -242,9 +246,9 @@ def test_triggers_that_look_at_once_check_a_connection_once(connections, monkeyp
     assert len(checked) == 1
 
 
-async def until_done(queue, interval=0.1, **since):
+async def until_done(queue, interval=0.1, since=-math.inf):
     """Poll, however long a busy machine takes for it."""
-    outcome = await queue.poll(interval, LOG, **since)
+    outcome = await queue.poll(interval, LOG, since)
     return outcome if queue._under_way.done() else await queue._under_way
 
 
@@ -269,7 +273,7 @@ def test_a_connection_that_was_mended_is_polled_again(sandbox, connections, monk
 
 
 def test_an_error_is_told_to_those_who_were_waiting_when_it_came(sandbox, connections):
-    """Who comes later waits for the next poll: a sensor that comes back after each error runs in no circle."""
+    """Who comes later waits for the next poll: a sensor that comes back after each runs in no circle."""
     connections("wavecom")
     sandbox.faults.add(Fault("html", operation="replies"))
 

@@ -128,7 +128,7 @@ def test_outlives_a_store_that_is_away(sandbox, connections, register, store, ev
     wait_id = register("sms_wavecom", ANY_REPLY)
     refused = []
 
-    def away(*_):
+    def away(*_: object):
         refused.append(True)
         raise sqlite3.OperationalError("unable to open database file")
 

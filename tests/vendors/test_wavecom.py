@@ -215,13 +215,16 @@ def test_no_reply_gets_another_persons_text(account, says):
     """With a head damaged, what is behind a "|" may be anybody's: a gap, and the others land."""
     body = "5|1;13800138000;好|2;13800138001;A|;13800138002;secret|4;13800138003;退订|5;13800138004;好"
     page = WAVECOM.parse_replies(account, says(body))
-    assert [(reply.vendor_message_id, reply.content) for reply in page.records] == [("1", "好"), ("4", "退订")]
+    assert [(reply.vendor_message_id, reply.content) for reply in page.records] == [
+        ("1", "好"),
+        ("4", "退订"),
+    ]
     assert (page.gaps, page.declared, page.complete) == ((1,), 5, False)
     assert "1 replies hold a '|'" in page.problem
 
 
 def test_where_the_page_is_cut_nothing_is_known_from_the_first_doubt_on(account, says):
-    """What did not come may be the missing ones, and the "|" the person's own: then its reply is the next to land."""
+    """What did not come may be the missing ones, and the "|" the person's own."""
     body = "4|1;13800138000;好|2;13800138001;a|b|3;13800138002;退订|4;13800138003;好"
     for cut, ids in ((body[:-30], ["1"]), (body[:-1], ["1", "2", "3"])):
         page = WAVECOM.parse_replies(account, says(cut, complete=False))
