@@ -3,7 +3,8 @@ What an answer to a submit means: for the ledger, for the batch, and for those b
 
 Surely not sent and "busy" are tried again with a growing pause, a few times; unknown is left alone. A no
 that would meet every other batch as well ends the pass, and so does what makes one batch after the other
-unknown.
+unknown. A submit that came to nothing proves nothing of the one before it: what may have been accepted before
+stays unknown.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_sms.records import Receipt
 
 _LONGEST_WAIT = 60.0
-#: Unknown outcomes in a row after which a pass that is to fail because of them leaves the rest unsent.
+#: Unknown outcomes in a row after which a pass leaves the rest unsent, which a retry then gets.
 _UNKNOWN_IN_A_ROW = 3
 
 
@@ -37,17 +38,12 @@ class Judge:
     ``not_before`` (by the monotonic clock).
 
     :param one_text: whether all batches carry the same text, so that a refused text ends the pass.
-    :param on_unknown: ``fail`` (soon, if unknown outcomes are all that comes), ``ignore`` or ``resend``.
     :param pauses: seconds before the second try of a batch, the third, and so on.
     :param log: a logger.
     """
 
-    def __init__(
-        self, *, one_text: bool, on_unknown: str, pauses: Sequence[float], log: logging.Logger | Any
-    ) -> None:
+    def __init__(self, *, one_text: bool, pauses: Sequence[float], log: logging.Logger | Any) -> None:
         self._one_text = one_text
-        self._resend = on_unknown == "resend"
-        self._wary = on_unknown == "fail"
         self._pauses = pauses
         self._log = log
         self._tries: dict[int, int] = {}
@@ -72,7 +68,8 @@ class Judge:
             case errors.SubmitNotSent() as failure:
                 return _no(answer, BatchState.NOT_SENT, failure), self._again(answer, failure)
             case errors.SubmitUnknown() as failure:
-                return _no(answer, BatchState.UNKNOWN, failure), self._unknown(answer, failure)
+                self._unknown(answer, failure)
+                return _no(answer, BatchState.UNKNOWN, failure), False
             case mistake:
                 return self._mistake(answer, mistake), False
 
@@ -118,7 +115,7 @@ class Judge:
         # Nothing proves that it was not sent.
         return _no(answer, BatchState.UNKNOWN, f"our own mistake: {type(mistake).__name__}")
 
-    def _unknown(self, answer: Answer, failure: errors.SubmitUnknown) -> bool:
+    def _unknown(self, answer: Answer, failure: errors.SubmitUnknown) -> None:
         """Tell of an unknown outcome; stop where the next ones would only be unknown as well."""
         self._log.error("batch %d: %s. Its outcome is not known", answer.claimed.batch.batch_no, failure)
         self.last_failure = failure
@@ -126,11 +123,8 @@ class Judge:
         if failure.misdirected:
             self.misdirected = True
             self.stopped = "what answers is not the vendor's service"
-            return False
-        if self._wary and self._unknown_in_a_row >= _UNKNOWN_IN_A_ROW:
+        elif self._unknown_in_a_row >= _UNKNOWN_IN_A_ROW:
             self.stopped = f"the outcome of {self._unknown_in_a_row} submits in a row is not known"
-            return False
-        return self._resend and self._again(answer, failure)
 
     def _again(self, answer: Answer, failure: errors.SmsError) -> bool:
         """Wait before another try of a batch; give up for this pass after so many."""
@@ -149,24 +143,27 @@ class Judge:
 
 def given_back(claimed: Claimed) -> Outcome:
     """Give what to write down of a batch that was claimed and not begun with."""
-    # What may have been accepted before stays so, although this claim came to nothing.
-    unknown = claimed.batch.state is BatchState.UNKNOWN
-    return Outcome(
-        claimed.batch.batch_no,
-        BatchState.UNKNOWN if unknown else BatchState.NOT_SENT,
-        reference=claimed.submission.reference,
-        error="claimed and given back before anything was submitted",
+    return _came_to_nothing(
+        claimed, BatchState.NOT_SENT, "claimed and given back before anything was submitted"
     )
 
 
 def _no(
     answer: Answer, state: BatchState, why: Exception | str, *, code: str = "", text: str = ""
 ) -> Outcome:
+    return _came_to_nothing(answer.claimed, state, why, code=code, text=text)
+
+
+def _came_to_nothing(
+    claimed: Claimed, state: BatchState, why: Exception | str, *, code: str = "", text: str = ""
+) -> Outcome:
+    # A submit before this one may have been accepted: that this one was not is no proof against it.
+    in_doubt = claimed.batch.state is BatchState.UNKNOWN and state is not BatchState.UNKNOWN
     return Outcome(
-        answer.claimed.batch.batch_no,
-        state,
-        reference=answer.claimed.submission.reference,
+        claimed.batch.batch_no,
+        BatchState.UNKNOWN if in_doubt else state,
+        reference=claimed.submission.reference,
         vendor_code=code,
         vendor_text=text,
-        error=str(why),
+        error=f"an earlier submit may have been accepted; the last one: {why}" if in_doubt else str(why),
     )

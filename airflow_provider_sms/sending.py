@@ -46,8 +46,9 @@ ON_UNKNOWN = ("fail", "ignore", "resend")
 _LONGEST_KEY = 250
 _WHAT_UNKNOWN_MEANS = (
     "Unknown means that the vendor may have accepted it: nothing is sent again by itself. Collect the "
-    "account's reports, which settle what they mention, or look at the vendor's own records; then clear the "
-    "task with on_unknown='ignore' to let it be, or 'resend' to risk a second copy."
+    "account's reports, which settle what they mention, or look at the vendor's own records: "
+    "airflow sms settle '{}' shows what speaks for either and takes your decision. Then clear the task; with "
+    "on_unknown='ignore' it lets be what is still unknown, with 'resend' it risks a second copy."
 )
 
 
@@ -117,7 +118,8 @@ def send(
     :raises PreflightError: nothing was sent.
     :raises VendorRejected: the vendor refused a batch; others may be accepted.
     :raises SubmitNotSent: batches are left that surely were not sent.
-    :raises SubmitUnknown: batches are left whose outcome is not known, and ``on_unknown`` is ``fail``.
+    :raises SubmitUnknown: batches are left whose outcome is not known, and ``on_unknown`` is not ``ignore``,
+        or nothing at all was accepted.
     """
     if order.on_unknown not in ON_UNKNOWN:
         raise errors.PreflightError(
@@ -133,7 +135,7 @@ def send(
         ledger,
         order.send_key,
         one_text=order.template is None,
-        on_unknown=order.on_unknown,
+        resend=order.on_unknown == "resend",
         log=log,
         sleep=sleep,
         planned=planned,
@@ -303,7 +305,7 @@ def _conclude(
         # Not for a retry: each would only make more batches unknown.
         raise errors.SubmitUnknown(
             f"{counts}{why}. What answers is not the vendor's service: correct the connection's address, "
-            f"then clear the task: it sends what was not sent. {_WHAT_UNKNOWN_MEANS}"
+            f"then clear the task: it sends what was not sent.{_left_alone(summary)}"
         )
     if summary.not_sent:
         # Before the unknown ones: Airflow's retry must get its chance to send what surely was not.
@@ -311,10 +313,15 @@ def _conclude(
             f"{counts}{why}. A retry sends what was not sent, and nothing twice.{_left_alone(summary)}"
         )
     if summary.unknown and order.on_unknown != "ignore":
-        raise errors.SubmitUnknown(f"{counts}{why}. {_WHAT_UNKNOWN_MEANS}")
+        raise errors.SubmitUnknown(f"{counts}{why}.{_left_alone(summary)}")
+    if summary.unknown and not summary.accepted:
+        raise errors.SubmitUnknown(
+            f"{counts}{why}. Nothing of it is known to be accepted, of which on_unknown='ignore' makes no "
+            f"success.{_left_alone(summary)}"
+        )
     log.info(counts)
     return summary.as_dict()
 
 
 def _left_alone(summary: SendSummary) -> str:
-    return f" {_WHAT_UNKNOWN_MEANS}" if summary.unknown else ""
+    return f" {_WHAT_UNKNOWN_MEANS.format(summary.send_key)}" if summary.unknown else ""

@@ -68,8 +68,7 @@ class Submitting:
     :param ledger: where every step is written down.
     :param send_key: which send.
     :param one_text: whether all batches carry the same text, so that a refused text ends the pass.
-    :param on_unknown: what to do about batches whose outcome is not known: ``fail`` (soon, if they are all
-        that comes), ``ignore`` them and go on, ``resend`` them.
+    :param resend: whether to submit, once, what is unknown at the start.
     :param log: a logger.
     :param sleep: how to wait between submits.
     :param planned: what this very run put into the ledger, by batch number; the rest is read from there.
@@ -82,7 +81,7 @@ class Submitting:
         send_key: str,
         *,
         one_text: bool,
-        on_unknown: str,
+        resend: bool,
         log: logging.Logger | Any,
         sleep: Callable[[float], None],
         planned: Mapping[int, Submission] | None = None,
@@ -90,7 +89,7 @@ class Submitting:
         self._gateway = gateway
         self._ledger = ledger
         self._send_key = send_key
-        self._resend = on_unknown == "resend"
+        self._resend = resend
         self._log = log
         self._sleep = sleep
         self._owner = owner_name()
@@ -107,11 +106,13 @@ class Submitting:
         self._commit_seconds = 0.0
         self._answer_seconds = math.inf
         self._told = time.monotonic()
-        self.judge = Judge(one_text=one_text, on_unknown=on_unknown, pauses=_BACKOFF, log=log)
+        self.judge = Judge(one_text=one_text, pauses=_BACKOFF, log=log)
 
     def submit_all(self) -> None:
         """Submit until every batch is settled, by this run or another, or going on is pointless."""
-        waiting = self._open_batches()
+        wanted = {BatchState.PREPARED, BatchState.NOT_SENT, BatchState.REJECTED}
+        # What becomes unknown from here on stays so: one run risks one more copy of a message at most.
+        waiting = self._open_batches(wanted | {BatchState.UNKNOWN} if self._resend else wanted)
         if not waiting:
             self._log.info("nothing is left to send under this send key")
             return
@@ -123,14 +124,14 @@ class Submitting:
                 self._lost = False
                 self._submit(deque(waiting))
                 # What another run took meanwhile may end as surely not sent, or be refused.
-                waiting = self._open_batches() if self._lost and not self.judge.stopped else []
+                waiting = self._open_batches(wanted) if self._lost and not self.judge.stopped else []
             self._settle_by_reports()
             self._tell(final=True)
         finally:
             self._log.info("::endgroup::")
 
-    def _open_batches(self) -> list[BatchRow]:
-        """Give the batches to submit, once nobody else is submitting any of them."""
+    def _open_batches(self, wanted: set[BatchState]) -> list[BatchRow]:
+        """Give the batches in the wanted states, once nobody else is submitting any of the send's."""
         key = self._send_key
         told = False
         while (busy_until := self._ledger.pending_claims(key, self._owner)) is not None:
@@ -150,9 +151,6 @@ class Submitting:
                 ", ".join(map(str, expired)),
             )
         self._settle_by_reports()
-        wanted = {BatchState.PREPARED, BatchState.NOT_SENT, BatchState.REJECTED}
-        if self._resend:
-            wanted.add(BatchState.UNKNOWN)
         return [
             batch
             for batch in self._ledger.batches(key)

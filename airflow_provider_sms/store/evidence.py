@@ -5,6 +5,9 @@ Two kinds of evidence, both reports that have landed: one that bears an id of th
 reference, where the vendor gives it back), or one on a number of the batch that nothing else known to
 the store can explain. Doubt leaves a batch unknown: calling it accepted would only lose messages, but
 nobody would look again.
+
+A report that bears an id of the batch is stronger than whatever the batch was called: it settles one that
+was called rejected or not sent as well, be it by a vendor's answer or by a person.
 """
 
 from __future__ import annotations
@@ -20,13 +23,46 @@ from airflow_provider_sms.store.clock import ServerTime
 from airflow_provider_sms.store.schema import batch_ids, batches, pages, recipients, reports
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from sqlalchemy import ColumnElement, Row
+    from sqlalchemy import ColumnElement, Row, Select
     from sqlalchemy.engine import Connection
 
 #: How long after a submit (or the time it was scheduled for) its reports may come.
 WINDOW = timedelta(hours=72)
+_WHY_ACCEPTED = "the answer to the submit was lost; delivery reports prove that it was accepted"
+_WHY_ACCEPTED_AFTER_ALL = "it was called rejected or not sent; delivery reports prove that it was accepted"
+_CALLED_UNSENT = (BatchState.NOT_SENT, BatchState.REJECTED)
+
+
+def anything_unknown(connection: Connection, conditions: Sequence[ColumnElement[bool]]) -> bool:
+    """Whether there is a batch whose outcome is not known: nearly never, and this is the cheap way to ask."""
+    unknown = select(batches.c.batch_no).where(batches.c.state == BatchState.UNKNOWN, *conditions)
+    return connection.scalar(unknown.limit(1)) is not None
+
+
+def belied(
+    connection: Connection, conditions: Sequence[ColumnElement[bool]], *, recent: bool
+) -> Sequence[tuple[str, int]]:
+    """
+    Find batches that were submitted, are called rejected or not sent, and have a report that bears their id.
+
+    :param recent: only those whose reports may still come, which keeps this cheap however many sends there
+        are.
+    :return: send key and number of each.
+    """
+    statement = (
+        _with_reports(batches.c.send_key, batches.c.batch_no)
+        .join(
+            batches,
+            and_(batches.c.send_id == batch_ids.c.send_id, batches.c.batch_no == batch_ids.c.batch_no),
+        )
+        .where(batches.c.state.in_(_CALLED_UNSENT), batches.c.attempts > 0, *conditions)
+    )
+    if recent:
+        since = ServerTime(-WINDOW.total_seconds())
+        statement = statement.where(or_(batches.c.submitted_at >= since, batches.c.send_at >= since))
+    return sorted((row.send_key, row.batch_no) for row in connection.execute(statement.distinct()))
 
 
 def settle(
@@ -35,12 +71,18 @@ def settle(
     page_id: str | None,
     *,
     by_number: bool,
+    also: Sequence[tuple[str, int]] = (),
 ) -> list[tuple[str, int]]:
-    """Settle what reports prove, as :meth:`Ledger.settle_by_reports` describes."""
+    """
+    Settle what reports prove, as :meth:`Ledger.settle_by_reports` describes.
+
+    :param also: batches that :func:`belied` found.
+    """
     settled = []
-    for batch in _unknown(connection, conditions):
+    unknown = _locked(connection, (batches.c.state == BatchState.UNKNOWN, *conditions))
+    for batch in [*unknown, *_still_unsent(connection, also)]:
         ids = _proving_ids(connection, batch)
-        if not ids and by_number:
+        if not ids and by_number and batch.state == BatchState.UNKNOWN:
             ids = _unexplained_ids(connection, batch, page_id)
         if ids:
             _accept(connection, batch, ids)
@@ -48,12 +90,15 @@ def settle(
     return settled
 
 
-def _unknown(connection: Connection, conditions: Sequence[ColumnElement[bool]]) -> Sequence[Row[Any]]:
+def _still_unsent(connection: Connection, found: Sequence[tuple[str, int]]) -> Iterator[Row[Any]]:
+    for send_key, batch_no in found:
+        this = (batches.c.send_key == send_key, batches.c.batch_no == batch_no)
+        yield from _locked(connection, (*this, batches.c.state.in_(_CALLED_UNSENT)))
+
+
+def _locked(connection: Connection, conditions: Sequence[ColumnElement[bool]]) -> Sequence[Row[Any]]:
     statement = (
-        select(batches)
-        .where(batches.c.state == BatchState.UNKNOWN, *conditions)
-        .order_by(batches.c.send_key, batches.c.batch_no)
-        .with_for_update()
+        select(batches).where(*conditions).order_by(batches.c.send_key, batches.c.batch_no).with_for_update()
     )
     return connection.execute(statement).all()
 
@@ -66,7 +111,7 @@ def _accept(connection: Connection, batch: Row[Any], ids: Sequence[str]) -> None
             state=BatchState.ACCEPTED,
             settled_at=ServerTime(),
             settled_by="report",
-            error="the answer to the submit was lost; delivery reports prove that it was accepted",
+            error=_WHY_ACCEPTED if batch.state == BatchState.UNKNOWN else _WHY_ACCEPTED_AFTER_ALL,
             **names_of_messages(ids, batch.recipients),
         )
     )
@@ -75,8 +120,17 @@ def _accept(connection: Connection, batch: Row[Any], ids: Sequence[str]) -> None
 
 
 def _proving_ids(connection: Connection, batch: Row[Any]) -> list[str]:
-    statement = (
-        select(batch_ids.c.vendor_message_id)
+    statement = _with_reports(batch_ids.c.vendor_message_id).where(
+        batch_ids.c.send_id == batch.send_id, batch_ids.c.batch_no == batch.batch_no
+    )
+    return list(connection.scalars(statement.limit(1)))
+
+
+def _with_reports(*columns: Any) -> Select[Any]:
+    """Join ids of batches to the reports that bear them, on numbers of the batches."""
+    return (
+        select(*columns)
+        .select_from(batch_ids)
         .join(
             recipients,
             and_(recipients.c.send_id == batch_ids.c.send_id, recipients.c.batch_no == batch_ids.c.batch_no),
@@ -89,10 +143,7 @@ def _proving_ids(connection: Connection, batch: Row[Any]) -> list[str]:
                 reports.c.vendor == batch_ids.c.vendor,
             ),
         )
-        .where(batch_ids.c.send_id == batch.send_id, batch_ids.c.batch_no == batch.batch_no)
-        .limit(1)
     )
-    return list(connection.scalars(statement))
 
 
 def _unexplained_ids(connection: Connection, batch: Row[Any], page_id: str | None) -> list[str]:

@@ -272,7 +272,8 @@ class Ledger:
         """
         Call accepted what was unknown and is proved by reports that have landed.
 
-        A report that bears a batch's reference proves it. With ``by_number``, so does a report on one
+        A report that bears an id of the batch proves it, and does so even where the batch is called
+        rejected or not sent. With ``by_number``, so does a report on one
         of its numbers, from the same connection, not before the submit and at most 72 hours after it,
         whose id belongs to no other batch, when no other batch could have caused it.
 
@@ -291,11 +292,13 @@ class Ledger:
             conditions.append(batches.c.conn_id == conn_id)
         with self._store.reading() as connection:
             # Called after every page of reports, while there is nearly never anything to settle.
-            unknown = select(batches.c.batch_no).where(batches.c.state == BatchState.UNKNOWN, *conditions)
-            if connection.scalar(unknown.limit(1)) is None:
+            belied = evidence.belied(connection, conditions, recent=send_key is None)
+            if not belied and not evidence.anything_unknown(connection, conditions):
                 return []
         return self._store.transact(
-            lambda connection: evidence.settle(connection, conditions, page_id, by_number=by_number)
+            lambda connection: evidence.settle(
+                connection, conditions, page_id, by_number=by_number, also=belied
+            )
         )
 
     def _known(self, send: PlannedSend) -> bool:

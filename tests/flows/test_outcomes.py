@@ -54,19 +54,34 @@ def test_an_unknown_outcome_is_never_repeated_on_its_own(
         assert caught.value.terminal
         assert "0 accepted, 0 rejected, 3 unknown, 0 not sent" in str(caught.value)
         assert "on_unknown" in str(caught.value)
+        assert "airflow sms settle 'test-send'" in str(caught.value)
     assert states(rows) == ["unknown"]
     assert sandbox.calls.count(vendor, "send") == 1
     assert sandbox.count_messages(vendor) == 3 * accepted
 
 
-@EACH_VENDOR
-def test_unknown_can_be_ignored(sandbox, gateway_of, send_to, numbers, vendor):
+def test_unknown_can_be_ignored(sandbox, gateway_of, send_to, numbers):
     """With ``ignore`` the task goes on; the count still says so, and nothing is sent again."""
+    sandbox.faults.add(Fault("reset_after", operation="send"))
+    gateway = gateway_of("wavecom", max_in_flight=1)
+    for _ in range(2):
+        result = send_to(gateway, numbers(103), TEXT, on_unknown="ignore")
+        assert (result["accepted"], result["unknown"]) == (3, 100)
+    assert sandbox.calls.count("wavecom", "send") == 2
+
+
+@EACH_VENDOR
+def test_a_send_of_which_nothing_is_known_as_accepted_is_no_success(
+    sandbox, gateway_of, send_to, numbers, vendor
+):
+    """Not with ``ignore`` either; nothing is sent again, and the error says how to settle it."""
     sandbox.faults.add(Fault("reset_after", operation="send"))
     gateway = gateway_of(vendor)
     for _ in range(2):
-        result = send_to(gateway, numbers(3), TEXT, on_unknown="ignore")
-        assert (result["accepted"], result["unknown"]) == (0, 3)
+        with pytest.raises(errors.SubmitUnknown, match="0 accepted, 0 rejected, 3 unknown") as caught:
+            send_to(gateway, numbers(3), TEXT, on_unknown="ignore")
+        assert "Nothing of it is known to be accepted" in str(caught.value)
+        assert "airflow sms settle 'test-send'" in str(caught.value)
     assert sandbox.calls.count(vendor, "send") == 1
 
 
@@ -85,13 +100,80 @@ def test_unknown_can_be_sent_again_on_purpose(sandbox, gateway_of, send_to, numb
     assert sandbox.accepted_more_than_once() == {}
 
 
-@EACH_VENDOR
-def test_resend_stops_after_some_tries(sandbox, gateway_of, send_to, numbers, vendor):
-    """A vendor that never answers gets it a few times at most, and the outcome stays unknown."""
-    sandbox.faults.add(Fault("reset_before", operation="send", times=None))
+def _refused(gateway_of, vendor, sandbox):
+    """Make a second submit that surely comes to nothing: no connection."""
+    del sandbox
+    with Sandbox.closed_port() as port:
+        return gateway_of(vendor, port=port)
+
+
+def _denied(gateway_of, vendor, sandbox):
+    """Make a second submit that the vendor refuses."""
+    del sandbox
+    return gateway_of(vendor, password="wrong-password")
+
+
+def _busy(gateway_of, vendor, sandbox):
+    """Make a second submit that is put off."""
+    sandbox.faults.add(Fault("busy", operation="send", times=None))
+    return gateway_of(vendor)
+
+
+@pytest.mark.parametrize("second", [_refused, _denied, _busy])
+@pytest.mark.parametrize("vendor", ["beidoutong", "wavecom"])
+def test_a_second_submit_that_came_to_nothing_leaves_the_first_in_doubt(
+    sandbox, gateway_of, send_to, numbers, rows, task, vendor, second
+):
+    """The first was accepted: no later run may take it for unsent, whatever became of ``resend``."""
+    sandbox.faults.add(Fault("reset_after", operation="send"))
     with pytest.raises(errors.SubmitUnknown):
-        send_to(gateway_of(vendor), numbers(3), TEXT, on_unknown="resend")
-    assert sandbox.calls.count(vendor, "send") == 3
+        send_to(gateway_of(vendor), numbers(3), TEXT, origin=task)
+    with pytest.raises(errors.SmsError, match="3 unknown, 0 not sent"):
+        send_to(second(gateway_of, vendor, sandbox), numbers(3), TEXT, origin=task, on_unknown="resend")
+    assert states(rows) == ["unknown"]
+    assert "an earlier submit may have been accepted" in rows("SELECT error FROM sms_batches")[0]
+    sandbox.faults.clear()
+    with pytest.raises(errors.SubmitUnknown):
+        send_to(gateway_of(vendor), numbers(3), TEXT, origin=task)
+    assert sandbox.accepted_more_than_once() == {}
+
+
+def test_a_report_on_the_first_submit_settles_it_after_a_second_came_to_nothing(
+    sandbox, gateway_of, send_to, collect, numbers, rows, task
+):
+    """Its linkid is kept, and the next run sends nothing."""
+    sandbox.faults.add(Fault("reset_after", operation="send"))
+    with pytest.raises(errors.SubmitUnknown):
+        send_to(gateway_of("smsadmin"), numbers(3), TEXT, origin=task)
+    with pytest.raises(errors.SmsError):
+        send_to(_refused(gateway_of, "smsadmin", sandbox), numbers(3), TEXT, origin=task, on_unknown="resend")
+    assert collect(gateway_of("smsadmin")).records == 3
+    assert states(rows) == ["accepted"]
+    assert send_to(gateway_of("smsadmin"), numbers(3), TEXT, origin=task)["accepted"] == 3
+    assert sandbox.count_messages("smsadmin") == 3
+
+
+@EACH_VENDOR
+def test_resend_submits_what_was_unknown_once(sandbox, gateway_of, send_to, numbers, rows, vendor):
+    """What becomes unknown again, or for the first time, is not repeated within the run."""
+    sandbox.faults.add(Fault("reset_before", operation="send", times=None))
+    gateway = gateway_of(vendor)
+    for calls in (1, 2):
+        with pytest.raises(errors.SubmitUnknown):
+            send_to(gateway, numbers(3), TEXT, on_unknown="resend")
+        assert sandbox.calls.count(vendor, "send") == calls
+    assert states(rows) == ["unknown"]
+
+
+@pytest.mark.parametrize("on_unknown", ["fail", "ignore", "resend"])
+def test_three_unknowns_in_a_row_end_the_pass(sandbox, gateway_of, send_to, numbers, rows, on_unknown):
+    """Whatever is to become of them: the rest stays unsent, and Airflow's retry gets it."""
+    sandbox.faults.add(Fault("reset_before", operation="send", times=None))
+    with pytest.raises(errors.SubmitNotSent, match="A retry sends what was not sent"):
+        send_to(gateway_of("wavecom", max_in_flight=1), numbers(1000), TEXT, on_unknown=on_unknown)
+    # A fourth may have been handed to the lane when the third answer came.
+    assert 3 <= states(rows).count("unknown") <= 4
+    assert states(rows).count("unknown") == sandbox.calls.count("wavecom", "send")
 
 
 @EACH_VENDOR

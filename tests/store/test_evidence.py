@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_sms.records import BatchState
+from airflow_provider_sms.store.schema import batches
+from airflow_provider_sms.store.settling import decide
 
 UNKNOWN, ACCEPTED = BatchState.UNKNOWN, BatchState.ACCEPTED
 NUMBER = "13800000001"
@@ -141,8 +143,45 @@ def test_reports_of_another_connection_prove_nothing(submitted, ledger, land, ma
     assert ledger.settle_by_reports() == []
 
 
-def test_nothing_but_unknown_is_settled(submitted, ledger, land, make_report):
-    submitted("key", [[NUMBER]], BatchState.REJECTED)
+@pytest.mark.parametrize("called", [BatchState.REJECTED, BatchState.NOT_SENT])
+def test_a_number_settles_nothing_but_unknown(submitted, ledger, land, make_report, called):
+    """The vendor's no, or a connection that never was, is stronger than a guess."""
+    submitted("key", [[NUMBER]], called)
     land([make_report(NUMBER, "5001", at=after(ledger, minutes=1))])
     assert ledger.settle_by_reports() == []
-    assert state(ledger) is BatchState.REJECTED
+    assert state(ledger) is called
+
+
+@pytest.mark.parametrize("called", [BatchState.REJECTED, BatchState.NOT_SENT])
+@pytest.mark.parametrize("asked", [{"send_key": "key"}, {"conn_id": "sms_main"}])
+def test_our_reference_proves_whatever_the_batch_was_called(
+    submitted, ledger, land, make_report, called, asked
+):
+    """The vendor has it: it must never be submitted again."""
+    submitted("key", [[NUMBER], ["13800000002"]], called, vendor="smsadmin")
+    land([make_report(NUMBER, "keyref1"), make_report(NUMBER, "keyref2")], vendor="smsadmin")
+    assert ledger.settle_by_reports(**asked, by_number=False) == [("key", 1)]
+    first, second = ledger.batches("key")
+    assert (first.state, second.state, first.settled_by) == (ACCEPTED, called, "report")
+    assert "delivery reports prove" in first.error
+    assert not ledger.claim("key", 1, "retry", 60, "again")
+
+
+def test_a_person_can_be_wrong(submitted, ledger, store, land, make_report):
+    """``--as not-sent`` is a judgement, a report with our reference is a proof."""
+    submitted("key", [[NUMBER]], UNKNOWN, vendor="smsadmin")
+    assert decide(store, "key", 1, BatchState.NOT_SENT, "a person says so")
+    land([make_report(NUMBER, "keyref1")], vendor="smsadmin")
+    assert ledger.settle_by_reports(conn_id="sms_main", by_number=False) == [("key", 1)]
+
+
+def test_what_was_refused_long_ago_is_not_looked_for_after_each_page(
+    submitted, ledger, store, land, make_report
+):
+    """Its reports are over, and refusals pile up over the years; a run of the send itself still looks."""
+    submitted("key", [[NUMBER]], BatchState.REJECTED, vendor="smsadmin")
+    with store.begin() as connection:
+        connection.execute(batches.update().values(submitted_at=after(ledger, hours=-73)))
+    land([make_report(NUMBER, "keyref1")], vendor="smsadmin")
+    assert ledger.settle_by_reports(conn_id="sms_main", by_number=False) == []
+    assert ledger.settle_by_reports("key", by_number=False) == [("key", 1)]
