@@ -46,26 +46,30 @@ class SmsError(Exception):
 
 class PreflightError(SmsError):
     """
-    The input cannot be used; nothing was sent and nothing was read.
+    The input cannot be used; nothing was sent and nothing was read, unless the text counts what was.
 
     :param problems: every problem found, one sentence each, each saying what to do.
     :param where: what was checked, for the first line: ``"connection 'sms_main'"``.
+    :param outcome: what was sent or read all the same, for the first line.
     """
 
     terminal = True
 
-    def __init__(self, problems: Sequence[str], where: str = "") -> None:
+    def __init__(
+        self, problems: Sequence[str], where: str = "", outcome: str = "nothing was sent or read"
+    ) -> None:
         self.problems = tuple(problems)
         self.where = where
+        self.outcome = outcome
         head = f"{where}: " if where else ""
         count = len(self.problems)
         noun = "1 problem" if count == 1 else f"{count} problems"
         lines = "".join(f"\n  - {problem}" for problem in self.problems)
-        super().__init__(f"{head}{noun}; nothing was sent or read:{lines}")
+        super().__init__(f"{head}{noun}; {outcome}:{lines}")
 
-    def __reduce__(self) -> tuple[type[PreflightError], tuple[Sequence[str], str]]:
+    def __reduce__(self) -> tuple[type[PreflightError], tuple[Sequence[str], str, str]]:
         """Come out of a pickle as it went in: the text alone does not make one."""
-        return type(self), (self.problems, self.where)
+        return type(self), (self.problems, self.where, self.outcome)
 
 
 class VendorRejected(SmsError):

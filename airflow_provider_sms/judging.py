@@ -32,7 +32,8 @@ class Judge:
     """
     The judge of one pass.
 
-    Afterwards ``first_refusal`` is the vendor's first no, ``last_failure`` the last other failure,
+    Afterwards ``first_refusal`` is the vendor's first no (one that concerns all batches, if there is such a
+    one), ``last_failure`` the last other failure,
     ``misdirected`` says whether something answered that is not the vendor, ``mistake`` is a failure that is
     our own or the codec's. Nothing more is to be started when ``stopped`` says why, nor before
     ``not_before`` (by the monotonic clock).
@@ -48,6 +49,7 @@ class Judge:
         self._log = log
         self._tries: dict[int, int] = {}
         self._unknown_in_a_row = 0
+        self._refused_all = False
         self.first_refusal: errors.VendorRejected | None = None
         self.last_failure: errors.SmsError | None = None
         self.mistake: BaseException | None = None
@@ -101,10 +103,13 @@ class Judge:
         return outcome, False
 
     def _refusal(self, answer: Answer, refusal: errors.VendorRejected) -> Outcome:
-        self.first_refusal = self.first_refusal or refusal
         # One text the vendor will not have says nothing about the next one; everything else does.
-        if not isinstance(refusal, errors.ContentRejected) or self._one_text:
+        concerns_all = not isinstance(refusal, errors.ContentRejected) or self._one_text
+        if self.first_refusal is None or (concerns_all and not self._refused_all):
+            self.first_refusal = refusal
+        if concerns_all:
             self.stopped = "the vendor said no"
+            self._refused_all = True
         return _no(answer, BatchState.REJECTED, refusal, code=refusal.code)
 
     def _mistake(self, answer: Answer, mistake: BaseException | None) -> Outcome:

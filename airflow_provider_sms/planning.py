@@ -168,14 +168,27 @@ def _plan_template(
     return Plan((*templated, *plain), duplicates)
 
 
-def moment(account: Account, send_at: Any, now: datetime) -> tuple[datetime | None, list[str]]:
+def moment(
+    account: Account, send_at: Any, now: datetime, known: datetime | None = None
+) -> tuple[datetime | None, list[str]]:
     """
-    Read the time of a scheduled send.
+    Read the time of a scheduled send, which must not be past.
 
     :param send_at: a datetime or ISO text; one without a zone is meant in the vendor's (Chinese) time.
     :param now: aware.
+    :param known: the time that this send was planned for before, which may be past meanwhile.
     :return: the time, ``None`` for at once; and what is wrong with it.
     """
+    found, problems = written_moment(account, send_at)
+    if found is not None and found <= now and found != known:
+        local = found.astimezone(account.timezone)
+        shown = f"{local:%Y-%m-%d %H:%M:%S} ({account.timezone})"
+        return None, [f"send_at {shown} is past: leave it empty to send at once"]
+    return found, problems
+
+
+def written_moment(account: Account, send_at: Any) -> tuple[datetime | None, list[str]]:
+    """Read a time as :func:`moment` does, be it past or not."""
     if send_at is None or send_at == "":
         return None, []
     if isinstance(send_at, str):
@@ -187,13 +200,7 @@ def moment(account: Account, send_at: Any, now: datetime) -> tuple[datetime | No
             ]
     if not isinstance(send_at, datetime):
         return None, [f"send_at is a {type(send_at).__name__}: give a datetime or ISO text"]
-    if send_at.tzinfo is None:
-        send_at = send_at.replace(tzinfo=account.timezone)
-    if send_at <= now:
-        local = send_at.astimezone(account.timezone)
-        shown = f"{local:%Y-%m-%d %H:%M:%S} ({account.timezone})"
-        return None, [f"send_at {shown} is past: leave it empty to send at once"]
-    return send_at, []
+    return (send_at.replace(tzinfo=account.timezone) if send_at.tzinfo is None else send_at), []
 
 
 # ---------------------------------------------------------------------------------------------------

@@ -21,13 +21,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_sms.errors import SubmitNotSent
 from airflow_provider_sms.judging import Judge, given_back
 from airflow_provider_sms.lanes import READY_SECONDS, Claimed, Lanes
 from airflow_provider_sms.records import BatchState
+from airflow_provider_sms.store.plans import UNSENT
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from airflow_provider_sms.gateway import Gateway
     from airflow_provider_sms.records import Receipt, Submission
@@ -98,6 +100,7 @@ class Submitting:
         self._spacing = 1 / options["requests_per_second"] if options["requests_per_second"] else 0.0
         self._claim_seconds = gateway.longest_submit + CLAIM_MARGIN
         self._planned = planned or {}
+        self._made: set[datetime] = set()
         self._outcomes: list[Outcome] = []
         self._claiming: list[Claimed] = []
         self._done: set[int] = set()
@@ -109,10 +112,13 @@ class Submitting:
         self.judge = Judge(one_text=one_text, pauses=_BACKOFF, log=log)
 
     def submit_all(self) -> None:
-        """Submit until every batch is settled, by this run or another, or going on is pointless."""
-        wanted = {BatchState.PREPARED, BatchState.NOT_SENT, BatchState.REJECTED}
+        """
+        Submit until every batch is settled, by this run or another, or going on is pointless.
+
+        :raises SubmitNotSent: another run of the task has replaced the plan.
+        """
         # What becomes unknown from here on stays so: one run risks one more copy of a message at most.
-        waiting = self._open_batches(wanted | {BatchState.UNKNOWN} if self._resend else wanted)
+        waiting = self._open_batches(UNSENT | {BatchState.UNKNOWN} if self._resend else UNSENT)
         if not waiting:
             self._log.info("nothing is left to send under this send key")
             return
@@ -124,13 +130,13 @@ class Submitting:
                 self._lost = False
                 self._submit(deque(waiting))
                 # What another run took meanwhile may end as surely not sent, or be refused.
-                waiting = self._open_batches(wanted) if self._lost and not self.judge.stopped else []
+                waiting = self._open_batches(UNSENT) if self._lost and not self.judge.stopped else []
             self._settle_by_reports()
             self._tell(final=True)
         finally:
             self._log.info("::endgroup::")
 
-    def _open_batches(self, wanted: set[BatchState]) -> list[BatchRow]:
+    def _open_batches(self, wanted: Collection[BatchState]) -> list[BatchRow]:
         """Give the batches in the wanted states, once nobody else is submitting any of the send's."""
         key = self._send_key
         told = False
@@ -151,11 +157,30 @@ class Submitting:
                 ", ".join(map(str, expired)),
             )
         self._settle_by_reports()
-        return [
-            batch
-            for batch in self._ledger.batches(key)
-            if batch.state in wanted and batch.batch_no not in self._done
-        ]
+        batches = self._ledger.batches(key)
+        self._forget_what_changed(batches)
+        return [batch for batch in batches if batch.state in wanted and batch.batch_no not in self._done]
+
+    def _forget_what_changed(self, batches: list[BatchRow]) -> None:
+        """
+        Let go of the batches that this run planned and that another has claimed since.
+
+        :raises SubmitNotSent: another run of the task has put another plan in the place of this one.
+        """
+        planned, made = self._planned, {batch.prepared_at for batch in batches}
+        self._planned = {
+            batch.batch_no: planned[batch.batch_no]
+            for batch in batches
+            if batch.batch_no in planned and planned[batch.batch_no].reference == batch.reference
+        }
+        never_ours = any(not batch.attempts and batch.batch_no not in self._planned for batch in batches)
+        if (planned and never_ours) or (self._made and made != self._made):
+            # Going on would end green, whoever this run was to send to.
+            raise SubmitNotSent(
+                f"send {self._send_key}: another run of this task has replaced the plan. Nothing is sent "
+                "twice; a retry goes on with that plan and says who is not in it"
+            )
+        self._made = made
 
     def _settle_by_reports(self) -> None:
         """Settle what reports prove that landed while an answer, or a dead run's claim, was awaited."""
@@ -212,7 +237,7 @@ class Submitting:
             outcome, again = self.judge.judge(answer)
             self._outcomes.append(outcome)
             if again:
-                waiting.append(replace(answer.claimed.batch, state=outcome.state))
+                waiting.append(_after(answer.claimed, outcome))
             else:
                 self._done.add(outcome.batch_no)
             # Only now: a signal in between must not cost an outcome.
@@ -225,7 +250,7 @@ class Submitting:
         for claimed in reversed(lanes.take_back(older_than=older_than)):
             outcome = given_back(claimed)
             self._outcomes.append(outcome)
-            waiting.appendleft(replace(claimed.batch, state=outcome.state))
+            waiting.appendleft(_after(claimed, outcome))
 
     def _next_ones(self, lanes: Lanes, waiting: deque[BatchRow]) -> list[BatchRow]:
         """Choose what to claim: one batch per free lane, and what they will want while a commit lasts."""
@@ -259,14 +284,16 @@ class Submitting:
             return
         began = time.monotonic()
         self._claiming = [
-            Claimed(batch, replace(self._submission(batch.batch_no), reference=new_reference()), began)
+            Claimed(batch, replace(submission, reference=new_reference()), began)
             for batch in chosen
+            if (submission := self._submission(batch.batch_no)) is not None
         ]
         _, taken = self._ledger.turn_over(
             self._send_key,
             self._owner,
             outcomes=self._outcomes,
             references={one.batch.batch_no: one.submission.reference for one in self._claiming},
+            seen={one.batch.batch_no: one.batch.reference for one in self._claiming},
             seconds=self._claim_seconds,
             resend=self._resend,
         )
@@ -278,8 +305,11 @@ class Submitting:
             self._claiming = []
             self._commit_seconds = max(time.monotonic() - began, _FADING * self._commit_seconds)
 
-    def _submission(self, number: int) -> Submission:
-        return self._planned.get(number) or self._ledger.submission(self._send_key, number)
+    def _submission(self, number: int) -> Submission | None:
+        try:
+            return self._planned.get(number) or self._ledger.submission(self._send_key, number)
+        except KeyError:
+            return None  # another run has put a shorter plan in the place of this one
 
     # --- on the way out --------------------------------------------------------------------------
 
@@ -316,3 +346,8 @@ class Submitting:
             f"{summary.accepted:,}", f"{summary.recipients:,}", summary.rejected, summary.unknown,
             "unknown" if final else "under way or unknown",
         )  # fmt: skip
+
+
+def _after(claimed: Claimed, outcome: Outcome) -> BatchRow:
+    """Give a batch as it stands in the ledger once the outcome of its claim is written down."""
+    return replace(claimed.batch, state=outcome.state, reference=claimed.submission.reference)

@@ -18,6 +18,7 @@ from sqlalchemy import and_, bindparam, select
 from airflow_provider_sms.records import BatchState
 from airflow_provider_sms.store import bulk
 from airflow_provider_sms.store.clock import ServerTime
+from airflow_provider_sms.store.plans import UNSENT
 from airflow_provider_sms.store.prepared import Prepared
 from airflow_provider_sms.store.schema import CODE_LENGTH, ID_LENGTH, batch_ids, batches
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from airflow_provider_sms.store.plans import Outcome
 
-_CLAIMABLE = (BatchState.PREPARED, BatchState.NOT_SENT, BatchState.REJECTED)
 _OUTCOMES = frozenset({BatchState.ACCEPTED, BatchState.REJECTED, BatchState.NOT_SENT, BatchState.UNKNOWN})
 _OWNER_LENGTH = 250
 _OF_LAST_OUTCOME = (
@@ -112,6 +112,7 @@ def turn_over(
     *,
     outcomes: Sequence[Outcome],
     references: Mapping[int, str],
+    seen: Mapping[int, str],
     seconds: float,
     resend: bool,
 ) -> tuple[list[int], list[int]]:
@@ -125,14 +126,20 @@ def turn_over(
         if outcome.state not in _OUTCOMES:
             msg = f"a submit cannot end as {outcome.state!r}"
             raise ValueError(msg)
-    claimable = (*_CLAIMABLE, BatchState.UNKNOWN) if resend else _CLAIMABLE
+    claimable = UNSENT | {BatchState.UNKNOWN} if resend else UNSENT
     rows = _lock(connection, send_key, [*by_number, *references])
     ended = [
         row
         for row in rows
         if row.batch_no in by_number and _may_settle(row, by_number[row.batch_no], fitting(owner))
     ]
-    taken = [row for row in rows if row.batch_no in references and row.state in claimable]
+    taken = [
+        row
+        for row in rows
+        if row.batch_no in references
+        and row.state in claimable
+        and seen.get(row.batch_no, row.reference) == row.reference
+    ]
     if ended:
         _settled.run_many(connection, [_settling(send_key, row, by_number[row.batch_no]) for row in ended])
     if taken:

@@ -20,6 +20,7 @@ from sqlalchemy import and_, or_, select
 from airflow_provider_sms.records import BatchState, Queue
 from airflow_provider_sms.store.claims import add_ids, names_of_messages
 from airflow_provider_sms.store.clock import ServerTime
+from airflow_provider_sms.store.plans import UNSENT
 from airflow_provider_sms.store.schema import batch_ids, batches, pages, recipients, reports
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 WINDOW = timedelta(hours=72)
 _WHY_ACCEPTED = "the answer to the submit was lost; delivery reports prove that it was accepted"
 _WHY_ACCEPTED_AFTER_ALL = "it was called rejected or not sent; delivery reports prove that it was accepted"
-_CALLED_UNSENT = (BatchState.NOT_SENT, BatchState.REJECTED)
 
 
 def anything_unknown(connection: Connection, conditions: Sequence[ColumnElement[bool]]) -> bool:
@@ -57,7 +57,7 @@ def belied(
             batches,
             and_(batches.c.send_id == batch_ids.c.send_id, batches.c.batch_no == batch_ids.c.batch_no),
         )
-        .where(batches.c.state.in_(_CALLED_UNSENT), batches.c.attempts > 0, *conditions)
+        .where(batches.c.state.in_(UNSENT), batches.c.attempts > 0, *conditions)
     )
     if recent:
         since = ServerTime(-WINDOW.total_seconds())
@@ -93,7 +93,7 @@ def settle(
 def _still_unsent(connection: Connection, found: Sequence[tuple[str, int]]) -> Iterator[Row[Any]]:
     for send_key, batch_no in found:
         this = (batches.c.send_key == send_key, batches.c.batch_no == batch_no)
-        yield from _locked(connection, (*this, batches.c.state.in_(_CALLED_UNSENT)))
+        yield from _locked(connection, (*this, batches.c.state.in_(UNSENT)))
 
 
 def _locked(connection: Connection, conditions: Sequence[ColumnElement[bool]]) -> Sequence[Row[Any]]:

@@ -16,7 +16,7 @@ from sqlalchemy import and_, func, select
 
 from airflow_provider_sms.errors import PreflightError
 from airflow_provider_sms.records import BatchState, Submission
-from airflow_provider_sms.store import claims, evidence, planning
+from airflow_provider_sms.store import claims, evidence, planning, replacing
 from airflow_provider_sms.store.clock import ServerTime
 from airflow_provider_sms.store.plans import BatchRow, Outcome, OutcomeCounts, SendRow, SendSummary, summarise
 from airflow_provider_sms.store.schema import SEND_KEY_LENGTH, batches, recipients, sends
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_provider_sms.store.engine import Store
-    from airflow_provider_sms.store.plans import PlannedBatch, PlannedSend
+    from airflow_provider_sms.store.plans import PlannedBatch, PlannedSend, Replaced
 
 
 class Ledger:
@@ -45,14 +45,14 @@ class Ledger:
         """
         Write down a whole send, all or nothing.
 
-        :return: ``False`` when the send key is there already, with the same fingerprint: nothing was
+        :return: ``False`` when the send key is there already, for whatever it was used: nothing was
             written, the earlier plan holds.
-        :raises PreflightError: the key was used for another text or connection, or is too long.
+        :raises PreflightError: the key is too long.
         """
         if len(send.send_key) > SEND_KEY_LENGTH:
             problem = f"the send key has {len(send.send_key)} characters, at most {SEND_KEY_LENGTH} fit"
             raise PreflightError([problem], "send key")
-        if self._known(send):
+        if self.send(send.send_key) is not None:
             return False
         try:
             self._store.transact(
@@ -60,8 +60,19 @@ class Ledger:
             )
         except planning.KeyTaken:
             # Another worker planned it in this very moment.
-            return not self._known(send)
+            return False
         return True
+
+    def replace(self, send: PlannedSend, planned: Sequence[PlannedBatch]) -> Replaced:
+        """
+        Put another plan in the place of a send's first one, if nothing of the first can have been accepted.
+
+        :param send: a send whose key is known, from the same task through the same connection.
+        :return: what became of the first plan; it stands as well when the key is not known.
+        """
+        return self._store.transact(
+            lambda connection: replacing.replace(connection, send, planned, self._store.number_hash_key)
+        )
 
     def send(self, send_key: str) -> SendRow | None:
         """Give a send as it was planned, ``None`` when the key is not known."""
@@ -81,9 +92,35 @@ class Ledger:
             rows = connection.execute(statement).mappings()
             return [BatchRow(**{**row, "state": BatchState(row["state"])}) for row in rows]
 
+    def states(self, send_key: str) -> set[BatchState]:
+        """Give the states that batches of a send are in; none when the key is not known."""
+        statement = select(batches.c.state).where(batches.c.send_key == send_key).distinct()
+        with self._store.reading() as connection:
+            return set(map(BatchState, connection.scalars(statement)))
+
+    def scheduled(self, send_key: str) -> datetime | None:
+        """Tell for when a send was planned (all its batches alike), ``None`` for at once."""
+        statement = select(batches.c.send_at).where(batches.c.send_key == send_key)
+        with self._store.reading() as connection:
+            moment: datetime | None = connection.scalar(statement.order_by(batches.c.batch_no).limit(1))
+        return moment
+
+    def people(self, send_key: str) -> set[str]:
+        """
+        Give the numbers of a send.
+
+        :raises PreflightError: they were purged.
+        """
+        purged = select(func.max(batches.c.purged_at)).where(batches.c.send_key == send_key)
+        numbers = select(recipients.c.mobile).join(sends, sends.c.send_id == recipients.c.send_id)
+        with self._store.reading() as connection:
+            if (purged_at := connection.scalar(purged)) is not None:
+                raise _purged(send_key, purged_at)
+            return set(connection.scalars(numbers.where(sends.c.send_key == send_key)))
+
     def submission(self, send_key: str, batch_no: int) -> Submission:
         """
-        Give one batch as the vendor's codec takes it, with the reference of its last claim.
+        Give one batch as the vendor's codec takes it, with the reference of its plan or last claim.
 
         :raises KeyError: there is no such batch.
         :raises PreflightError: its text and numbers were purged.
@@ -94,11 +131,7 @@ class Ledger:
             if batch is None:
                 raise KeyError((send_key, batch_no))
             if batch.purged_at is not None:
-                problem = (
-                    f"texts and numbers of this send were purged at {batch.purged_at.isoformat()}, so what "
-                    "was not accepted by then cannot be sent any more: give a new send_key to send anew"
-                )
-                raise PreflightError([problem], f"send key {send_key!r}")
+                raise _purged(send_key, batch.purged_at)
             people = (recipients.c.send_id == batch.send_id, recipients.c.batch_no == batch_no)
             columns = [recipients.c.mobile, *([recipients.c.template_values] if batch.templated else [])]
             rows = connection.execute(select(*columns).where(*people).order_by(recipients.c.seq)).all()
@@ -213,6 +246,7 @@ class Ledger:
         *,
         outcomes: Sequence[Outcome] = (),
         references: Mapping[int, str] | None = None,
+        seen: Mapping[int, str] | None = None,
         seconds: float = 0.0,
         resend: bool = False,
     ) -> tuple[list[int], list[int]]:
@@ -221,6 +255,8 @@ class Ledger:
 
         Parameters as in :meth:`settle_many` and :meth:`claim_many`; no batch may be in both.
 
+        :param seen: the references that wanted batches bore when their content was read: those that bear
+            another one by now, of a claim or a plan since, are not taken.
         :return: the numbers of the batches that were settled, and of those that are ours now.
         """
         return self._store.transact(
@@ -230,6 +266,7 @@ class Ledger:
                 owner,
                 outcomes=outcomes,
                 references=references or {},
+                seen=seen or {},
                 seconds=seconds,
                 resend=resend,
             )
@@ -301,14 +338,10 @@ class Ledger:
             )
         )
 
-    def _known(self, send: PlannedSend) -> bool:
-        known = self.send(send.send_key)
-        if known is None:
-            return False
-        if known.fingerprint != send.fingerprint:
-            problem = (
-                "this send key was used for another text, template or connection; "
-                "give a new send_key to send again on purpose"
-            )
-            raise PreflightError([problem], f"send key {send.send_key!r}")
-        return True
+
+def _purged(send_key: str, when: datetime) -> PreflightError:
+    problem = (
+        f"texts and numbers of this send were purged at {when.isoformat()}, so what "
+        "was not accepted by then cannot be sent any more: give a new send_key to send anew"
+    )
+    return PreflightError([problem], f"send key {send_key!r}")

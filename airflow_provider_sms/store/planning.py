@@ -12,10 +12,11 @@ from airflow_provider_sms.records import BatchState
 from airflow_provider_sms.store import bulk
 from airflow_provider_sms.store.clock import ServerTime
 from airflow_provider_sms.store.number_hash import hash_numbers
-from airflow_provider_sms.store.schema import batches, recipients, sends
+from airflow_provider_sms.store.schema import batch_ids, batches, recipients, sends
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from sqlalchemy.engine import Connection
 
@@ -39,28 +40,61 @@ def write(
     :raises KeyTaken: the send key is there already; the transaction must be rolled back.
     """
     now = connection.scalar(select(ServerTime()))
-    task = {
+    row = {**_common(send), "fingerprint": send.fingerprint, **_sizes(planned), "created_at": now}
+    _write_batches(connection, _take_key(connection, row), send, planned, now, hash_key)
+
+
+def overwrite(
+    connection: Connection,
+    send_id: int,
+    send: PlannedSend,
+    planned: Sequence[PlannedBatch],
+    hash_key: bytes = b"",
+) -> None:
+    """
+    Write another plan in the place of a send's first, within the caller's transaction, which has its lock.
+
+    Nothing of the first plan may ever have been accepted: its batches and their ids are forgotten.
+    """
+    for table in (recipients, batch_ids, batches):
+        connection.execute(table.delete().where(table.c.send_id == send_id))
+    now = connection.scalar(select(ServerTime()))
+    changed = {"fingerprint": send.fingerprint, **_sizes(planned), "created_at": now}
+    connection.execute(sends.update().where(sends.c.send_id == send_id).values(changed))
+    _write_batches(connection, send_id, send, planned, now, hash_key)
+
+
+def _common(send: PlannedSend) -> dict[str, Any]:
+    return {
+        "send_key": send.send_key,
+        "conn_id": send.conn_id,
+        "vendor": send.vendor,
         "dag_id": send.dag_id,
         "task_id": send.task_id,
         "run_id": send.run_id,
         "map_index": send.map_index,
     }
-    common = {"send_key": send.send_key, "conn_id": send.conn_id, "vendor": send.vendor, **task}
-    row = {
-        **common,
-        "fingerprint": send.fingerprint,
-        "recipients": sum(len(batch.mobiles) for batch in planned),
-        "batches": len(planned),
-        "created_at": now,
-    }
-    send_id = _take_key(connection, row)
+
+
+def _sizes(planned: Sequence[PlannedBatch]) -> dict[str, int]:
+    return {"recipients": sum(len(batch.mobiles) for batch in planned), "batches": len(planned)}
+
+
+def _write_batches(
+    connection: Connection,
+    send_id: int,
+    send: PlannedSend,
+    planned: Sequence[PlannedBatch],
+    now: datetime | None,
+    hash_key: bytes,
+) -> None:
     if not planned:
         return
     connection.execute(
         batches.insert(),
         [
             {
-                **common,
+                **_common(send),
                 "send_id": send_id,
                 "batch_no": batch.batch_no,
                 "state": BatchState.PREPARED,
@@ -90,6 +124,11 @@ def _take_key(connection: Connection, row: dict[str, Any]) -> int:
     if key is None:
         raise KeyTaken
     return int(key[0])
+
+
+def as_stored(values: Sequence[str]) -> str:
+    """Give one recipient's values as the store keeps them."""
+    return json.dumps(values, ensure_ascii=False)
 
 
 def _chunks(planned: Sequence[PlannedBatch]) -> Iterator[list[PlannedBatch]]:
@@ -125,8 +164,7 @@ def _write_recipients(
         columns["content"] = flat(batch.contents or [None] * len(batch.mobiles) for batch in planned)
     if any(batch.values for batch in planned):
         columns["template_values"] = flat(
-            [json.dumps(row, ensure_ascii=False) for row in batch.values] or [None] * len(batch.mobiles)
-            for batch in planned
+            list(map(as_stored, batch.values)) or [None] * len(batch.mobiles) for batch in planned
         )
     if hash_key:
         columns["mobile_hash"] = hash_numbers(columns["mobile"], hash_key)

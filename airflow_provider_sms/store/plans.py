@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_sms.records import BatchState
@@ -10,6 +11,17 @@ from airflow_provider_sms.records import BatchState
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
+
+#: States of what surely was not accepted: it may be submitted.
+UNSENT = frozenset({BatchState.PREPARED, BatchState.NOT_SENT, BatchState.REJECTED})
+
+
+class Replaced(Enum):
+    """What became of the plan of a send when another one was offered for it."""
+
+    SAME = "it was the same plan"
+    REPLACED = "the new one is in its place"
+    STANDS = "it stands: something of it may have been accepted, or was purged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +32,8 @@ class PlannedSend:
     :param send_key: what makes it the same send on a retry; at most 250 characters.
     :param conn_id: the connection it goes through.
     :param vendor: name of the vendor.
-    :param fingerprint: SHA-256 (hexadecimal) of what must not change under one send key: the text or
-        template, and the connection.
+    :param fingerprint: SHA-256 (hexadecimal) of what must not change under one send key: the vendor, the
+        text or template with its signature, the time, and the extension digits.
     :param dag_id: the Airflow task it belongs to, where there is one; likewise the next three.
     :param template_id: names the template that its texts are made of, where there is one.
     """
@@ -175,6 +187,13 @@ class SendSummary:
     def as_dict(self) -> dict[str, str | int]:
         """Give it as a plain dictionary, the form of an XCom value."""
         return asdict(self)
+
+    def in_words(self) -> str:
+        """Give it as the beginning of a sentence, the form of a log line and of an error."""
+        return (
+            f"send {self.send_key}: of {self.recipients:,} recipients {self.accepted:,} accepted, "
+            f"{self.rejected:,} rejected, {self.unknown:,} unknown, {self.not_sent:,} not sent"
+        )
 
 
 class OutcomeCounts(NamedTuple):

@@ -322,8 +322,36 @@ def test_one_refused_text_of_many_does_not_stop_the_others(sandbox, gateway_of, 
     with pytest.raises(errors.ContentRejected, match="2 accepted, 1 rejected") as caught:
         send_to(gateway_of("wavecom", max_in_flight=1), people, template="您{what}")
     assert "赌博" not in str(caught.value)
+    assert "the plan stands, because people may have read it" in str(caught.value)
     assert states(rows) == ["accepted", "rejected", "accepted"]
     assert sandbox.count_messages("wavecom") == 2
+
+
+def test_one_refused_text_of_many_costs_the_others_no_retry(sandbox, gateway_of, send_to, numbers, task):
+    """What surely was not sent is sent by Airflow's retry; only then the refusal is the error."""
+    people = [
+        {"mobile": number, "what": what}
+        for number, what in zip(numbers(3), ["赌博", "好", "早"], strict=True)
+    ]
+    gateway = gateway_of("wavecom", max_in_flight=1)
+    sandbox.faults.add(Fault("busy", operation="send", after=2, times=None))
+    with pytest.raises(errors.SubmitNotSent, match="1 accepted, 1 rejected, 0 unknown, 1 not sent") as caught:
+        send_to(gateway, people, template="您{what}【公司】", origin=task)
+    assert not caught.value.terminal
+    sandbox.faults.clear()
+    with pytest.raises(errors.ContentRejected, match="2 accepted, 1 rejected"):
+        send_to(gateway, people, template="您{what}【公司】", origin=task)
+
+
+def test_a_no_to_all_ends_the_task_behind_a_refused_text(sandbox, gateway_of, send_to, numbers, task):
+    """The balance is gone: a retry cannot mend that, and it is what the error has to say."""
+    people = [
+        {"mobile": number, "what": what}
+        for number, what in zip(numbers(3), ["赌博", "好", "早"], strict=True)
+    ]
+    sandbox.account("wavecom").balance = 1
+    with pytest.raises(errors.InsufficientBalance, match="After that is mended, clear the task"):
+        send_to(gateway_of("wavecom", max_in_flight=1), people, template="您{what}【公司】", origin=task)
 
 
 @EACH_VENDOR
@@ -369,14 +397,15 @@ def test_answers_are_written_down_while_the_flow_waits(sandbox, gateway_of, send
     assert all("submitting" not in before for before in seen)
 
 
-def test_a_time_that_passed_since_the_first_try_is_left_out(gateway_of, send_to, numbers, store, rows):
+def test_a_time_that_passed_since_the_first_try_is_left_out(gateway_of, send_to, numbers, store, rows, task):
     """What was to go out at eight and could not goes out when it can; a past time would be refused."""
     soon = datetime.now(UTC) + timedelta(hours=1)
     with Sandbox.closed_port() as port, pytest.raises(errors.SubmitNotSent):
-        send_to(gateway_of("linkws", port=port), numbers(3), TEXT, send_at=soon)
+        send_to(gateway_of("linkws", port=port), numbers(3), TEXT, send_at=soon, origin=task)
     with store.begin() as connection:
         connection.execute(text("UPDATE sms_batches SET send_at = '2020-01-01 00:00:00.000000'"))
-    assert send_to(gateway_of("linkws"), numbers(3), TEXT, send_at=soon)["accepted"] == 3
+    then = datetime(2020, 1, 1, tzinfo=UTC)
+    assert send_to(gateway_of("linkws"), numbers(3), TEXT, send_at=then, origin=task)["accepted"] == 3
     assert states(rows) == ["accepted"]
 
 

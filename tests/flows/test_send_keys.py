@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 import time
@@ -13,8 +14,9 @@ import pytest
 from airflow_provider_sms import errors
 from airflow_provider_sms.records import BatchState
 from airflow_provider_sms.sandbox import Fault, Sandbox
-from airflow_provider_sms.sending import Origin, SendOrder, random_send_key
+from airflow_provider_sms.sending import Origin, SendOrder, random_send_key, send
 from airflow_provider_sms.store.ledger import Ledger
+from airflow_provider_sms.store.schema import sends
 
 EACH_VENDOR = pytest.mark.parametrize("vendor", ["beidoutong", "wavecom", "linkws", "smsadmin"])
 TEXT = "您好【公司】"
@@ -46,26 +48,60 @@ def test_the_same_key_for_other_people_is_refused(sandbox, gateway_of, send_to, 
     assert sandbox.count_messages("wavecom") == 2
 
 
+@pytest.mark.parametrize("other", [{"extno": "7"}, {"send_at": "2099-01-01 08:00:00"}])
+def test_the_same_key_for_another_time_or_extension_is_refused(sandbox, gateway_of, send_to, numbers, other):
+    """Whoever asks for eight o'clock must not be told that all is accepted, if it went out at once."""
+    send_to(gateway_of("linkws"), numbers(2), TEXT)
+    with pytest.raises(errors.PreflightError, match="another text, time, extension or signature"):
+        send_to(gateway_of("linkws"), numbers(2), TEXT, **other)
+    assert sandbox.count_messages("linkws") == 2
+
+
+def test_a_key_of_an_older_version_is_the_same_send(gateway_of, send_to, numbers, store):
+    """Its fingerprint saw less; the key stays used, and the send goes on."""
+    first = send_to(gateway_of("linkws"), numbers(2), TEXT, extno="7")
+    older = hashlib.sha256(f"linkws\0{TEXT}\0".encode()).hexdigest()
+    with store.begin() as connection:
+        connection.execute(sends.update().values(fingerprint=older))
+    assert send_to(gateway_of("linkws"), numbers(2), TEXT, extno="7") == first
+    with pytest.raises(errors.PreflightError, match="another text"):
+        send_to(gateway_of("linkws"), numbers(2), "别的【公司】", extno="7")
+
+
+def test_two_who_plan_one_key_at_once_for_different_people(sandbox, gateway_of, store, numbers, naps):
+    """One of them is refused: its people get nothing, so its task must not be green."""
+    met, ended = threading.Barrier(2), []
+
+    def run(people):
+        def recipients():
+            met.wait(10)
+            return {"mobile": people}
+
+        order = SendOrder("shared", content=TEXT)
+        try:
+            log = logging.getLogger("tests")
+            result = send(gateway_of("wavecom"), store, order, recipients, log=log, sleep=naps)
+            ended.append(result["accepted"])
+        except errors.PreflightError as error:
+            ended.append(str(error))
+
+    groups = [numbers(3), numbers(3, first=13_900_000_000)]
+    threads = [threading.Thread(target=run, args=(group,)) for group in groups]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    [accepted, refused] = sorted(ended, key=str)
+    assert accepted == 3
+    assert "other recipients (3 of these were not among them)" in refused
+    assert sandbox.count_messages("wavecom") == 3
+
+
 def test_the_same_key_in_another_task_is_refused_for_another_text(gateway_of, send_to, numbers, task):
     """Even where the first was a task instance, too."""
     send_to(gateway_of("wavecom"), numbers(2), TEXT, origin=task)
     with pytest.raises(errors.PreflightError, match="another text"):
         send_to(gateway_of("wavecom"), numbers(2), "别的【公司】", origin=replace(task, run_id="next"))
-
-
-def test_a_retry_with_another_text_or_other_people_keeps_the_first_plan(
-    sandbox, gateway_of, send_to, numbers, task, caplog
-):
-    """A template that renders the time gives another text each try; some have read the first already."""
-    gateway = gateway_of("wavecom", max_in_flight=1)
-    sandbox.faults.add(Fault("busy", operation="send", after=1, times=3))
-    with pytest.raises(errors.SubmitNotSent):
-        send_to(gateway, numbers(200), "八点【公司】", origin=task)
-    result = send_to(gateway, numbers(300), "九点【公司】", origin=task)
-    assert result["accepted"] == result["recipients"] == 200
-    assert {message.content for message in sandbox.messages("wavecom")} == {"八点【公司】"}
-    assert "first plan stands" in caplog.text
-    assert sandbox.accepted_more_than_once() == {}
 
 
 @pytest.mark.parametrize("other", ["wavecom", "smsadmin"])
