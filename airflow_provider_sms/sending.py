@@ -71,6 +71,7 @@ def send(
     :raises PreflightError: the input cannot be used; what was accepted before is counted.
     :raises VendorRejected: the vendor refused a batch; others may be accepted.
     :raises SubmitNotSent: batches are left that surely were not sent.
+    :raises StoreUnavailable: the store went away; the counts are in the text where it can still be asked.
     :raises SubmitUnknown: batches are left whose outcome is not known, and ``on_unknown`` is not ``ignore``,
         or nothing at all was accepted.
     """
@@ -93,7 +94,10 @@ def send(
         sleep=sleep,
         planned=planned,
     )
-    submitting.submit_all()
+    try:
+        submitting.submit_all()
+    except (errors.PreflightError, errors.StoreUnavailable) as failure:
+        raise _counted(failure, ledger, order.send_key) from failure
     return _conclude(ledger.summary(order.send_key), submitting.judge, order, log)
 
 
@@ -134,6 +138,23 @@ def _conclude(
         )
     log.info(counts)
     return summary.as_dict()
+
+
+def _counted(failure: errors.SmsError, ledger: Ledger, send_key: str) -> errors.SmsError:
+    """Make of an error in the middle of a send one that says how the send stands."""
+    try:
+        summary = ledger.summary(send_key)
+    except errors.StoreUnavailable:
+        counts = f"send {send_key}: how it stands cannot be told now, batches may be accepted"
+    else:
+        counts = f"{summary.in_words()}.{_left_alone(summary)}"
+    if isinstance(failure, errors.PreflightError):
+        return errors.PreflightError(failure.problems, failure.where, counts.rstrip("."))
+    counted = errors.StoreUnavailable(
+        f"{counts.rstrip('.')}. {failure}. A retry sends what was not sent, and nothing twice"
+    )
+    counted.deadlocked = isinstance(failure, errors.StoreUnavailable) and failure.deadlocked
+    return counted
 
 
 def _how_to_mend(refusal: errors.VendorRejected, summary: SendSummary, order: SendOrder) -> str:

@@ -48,6 +48,8 @@ _FADING = 0.9
 _PROGRESS_SECONDS = 5.0
 #: On a signal, submits under way get this long to learn their outcome: SIGTERM turns into SIGKILL after 5 s.
 _GRACE_SECONDS = 3.0
+#: Where nobody waits with a SIGKILL: pauses before what could not be written down is tried again.
+_PAUSES_OF_THE_STORE = (1.0, 2.0, 4.0)
 
 
 def owner_name() -> str:
@@ -101,6 +103,7 @@ class Submitting:
         self._claim_seconds = gateway.longest_submit + CLAIM_MARGIN
         self._planned = planned or {}
         self._made: set[datetime] = set()
+        self._unwritten = ""
         self._outcomes: list[Outcome] = []
         self._claiming: list[Claimed] = []
         self._done: set[int] = set()
@@ -206,8 +209,12 @@ class Submitting:
                     break
                 lanes.wait(pause if pause > 0 else 1.0, gather=_GATHER_SECONDS, most=self._gathered)
                 self._tell(final=False)
+        except Exception:
+            self._settle_patiently(lanes)
+            raise
         except BaseException:
-            self._settle_what_answered(lanes)
+            self._settle_what_answered(lanes, _GRACE_SECONDS)
+            self._tell_what_is_lost()
             raise
         finally:
             lanes.close()
@@ -313,28 +320,54 @@ class Submitting:
 
     # --- on the way out --------------------------------------------------------------------------
 
-    def _settle_what_answered(self, lanes: Lanes) -> None:
-        """Before a signal or a dying store ends the run: who has an outcome keeps it, others run out."""
+    def _settle_patiently(self, lanes: Lanes) -> None:
+        """Before a dying store, or a mistake, ends the run: all that is under way comes to its outcome."""
+        try:
+            self._settle_what_answered(lanes, self._gateway.longest_submit)
+            for pause in _PAUSES_OF_THE_STORE:
+                if not self._outcomes:
+                    break
+                self._sleep(pause)
+                self._write_down_each()
+        except BaseException:
+            # A signal after all: there is no more time.
+            self._settle_what_answered(lanes, _GRACE_SECONDS)
+            raise
+        finally:
+            self._tell_what_is_lost()
+
+    def _settle_what_answered(self, lanes: Lanes, seconds: float) -> None:
+        """Before something ends the run: who has an outcome keeps it, others run out."""
         # A commit of claims that was cut off may have reached the store all the same.
         unbegun = [one for one in self._claiming if not lanes.was_handed_over(one.submission.reference)]
+        self._claiming = []
         self._outcomes += map(given_back, [*lanes.take_back(), *unbegun])
         self._write_down_each()
-        lanes.wait_for_all(_GRACE_SECONDS)
+        lanes.wait_for_all(seconds)
         with suppress(Exception):  # what ends the run is the one to show
             self._take_answers(lanes, deque())
         self._write_down_each()
 
     def _write_down_each(self) -> None:
         """Write outcomes one by one: that one cannot be written must not cost the others theirs."""
+        left = []
         for outcome in self._outcomes:
             try:
                 self._ledger.settle_many(self._send_key, [outcome], self._owner)
             except Exception as failure:  # noqa: BLE001 - what ends the run is the one to show
-                self._log.warning(
-                    "batch %d: its outcome could not be written down (%s)",
-                    outcome.batch_no, type(failure).__name__,
-                )  # fmt: skip
-        self._outcomes = []
+                left.append(outcome)
+                self._unwritten = type(failure).__name__
+        self._outcomes = left
+
+    def _tell_what_is_lost(self) -> None:
+        """Tell outcomes that the store did not take: the log is the only place that has them now."""
+        for outcome in self._outcomes:
+            self._log.error(
+                "batch %d: its outcome could not be written down (%s): it is %s, vendor's code %r, "
+                "vendor's id %r, our reference %s",
+                outcome.batch_no, self._unwritten, outcome.state, outcome.vendor_code,
+                outcome.vendor_batch_id or ",".join(outcome.message_ids[:1]), outcome.reference,
+            )  # fmt: skip
 
     def _tell(self, *, final: bool) -> None:
         if not final and time.monotonic() - self._told < _PROGRESS_SECONDS:
