@@ -204,7 +204,8 @@ def _check_time(gateway: Gateway, ledger: Ledger, order: SendOrder) -> None:
     planned, now = ledger.scheduled(order.send_key), datetime.now(UTC)
     if wanted is None or wanted <= now or (planned is not None and planned > now):
         return
-    if ledger.states(order.send_key) & UNSENT:
+    to_send = UNSENT | {BatchState.UNKNOWN} if order.on_unknown == "resend" else UNSENT
+    if ledger.states(order.send_key) & to_send:
         problem = f"send_at is to come, by the first plan the rest would go out at once: {IT_STANDS}"
         raise _counted([problem], ledger, order)
 

@@ -138,7 +138,8 @@ class SmsSendOperator(_SendOperator):
     Send one text to many numbers, at most once per send key.
 
     Give the recipients by exactly one of ``recipients``, ``sql`` and ``path``. A retry skips what the vendor
-    accepted, sends what surely was not sent, and leaves alone what is not known.
+    accepted, sends what surely was not sent, and leaves alone what is not known. A text, a time or people
+    that differ from the first try's count as long as nothing can have been read.
 
     :param sms_conn_id: connection of the vendor's account (templated).
     :param content: the text (templated); the connection's ``signature`` is put behind a text without one.
@@ -150,8 +151,8 @@ class SmsSendOperator(_SendOperator):
     :param extno: extension digits behind the sender's number, where the vendor has them.
     :param send_key: names this send; dag, task, run and map index if empty. To send again on purpose, give
         a new one.
-    :param on_unknown: what to do about batches whose outcome is not known: ``fail`` (default), ``ignore``, or
-        ``resend``, which may reach people twice.
+    :param on_unknown: what to do about batches whose outcome is not known: ``fail`` (default), ``ignore`` (a
+        success if anything was accepted), or ``resend`` once in each run, which may reach people twice.
     :param store_conn_id: connection of the store that remembers what was sent.
     """
 

@@ -119,6 +119,17 @@ def test_what_is_wanted_later_does_not_go_out_at_once(
     assert send_to(gateway_of("wavecom"), numbers(200), TEXT, origin=task)["accepted"] == 200
 
 
+def test_what_is_wanted_later_is_not_resent_at_once(sandbox, gateway_of, send_to, numbers, task):
+    """Nor is what may have been accepted, and would be submitted once more."""
+    sandbox.faults.add(Fault("reset_before", operation="send"))
+    with pytest.raises(errors.SubmitUnknown):
+        send_to(gateway_of("wavecom"), numbers(2), TEXT, origin=task)
+    later = {"send_at": datetime.now(UTC) + timedelta(days=1), "on_unknown": "resend"}
+    with pytest.raises(errors.PreflightError, match="the rest would go out at once"):
+        send_to(gateway_of("wavecom"), numbers(2), TEXT, origin=task, **later)
+    assert sandbox.count_messages("wavecom") == 0
+
+
 def test_recipients_that_cannot_be_read_again_do_not_fail_a_retry(
     gateway_of, numbers, task, store, naps, partly_sent, caplog
 ):
