@@ -55,7 +55,7 @@ def test_a_refused_word_in_one_row_is_mended_likewise(sandbox, gateway_of, send_
     "changed", [{"extno": "7"}, {"send_at": "2099-01-01 08:00:00"}, {"signature": "别家"}, {"people": 3}]
 )
 def test_whatever_differs_is_taken_while_nothing_was_accepted(
-    sandbox, gateway_of, send_to, numbers, task, changed
+    sandbox, gateway_of, send_to, numbers, task, rows, changed
 ):
     """Time, extension, signature and people are part of what is sent."""
     changed = dict(changed)
@@ -69,6 +69,7 @@ def test_whatever_differs_is_taken_while_nothing_was_accepted(
     assert [message.mobile for message in messages] == people
     [content] = {message.content for message in messages}
     assert content == f"您好【{gateway.account.options['signature']}】"
+    assert rows("SELECT extno FROM sms_batches") == [changed.get("extno", "")]
     assert {message.due.year == 2099 for message in messages} == {"send_at" in changed}
 
 
