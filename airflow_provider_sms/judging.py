@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_sms.lanes import Answer, Claimed
     from airflow_provider_sms.records import Receipt
 
+#: Seconds that a pass waits at most when the vendor asks for it; a longer wait is Airflow's to keep.
 _LONGEST_WAIT = 60.0
 #: Unknown outcomes in a row after which a pass leaves the rest unsent, which a retry then gets.
 _UNKNOWN_IN_A_ROW = 3
@@ -125,6 +126,8 @@ class Judge:
         self._log.error("batch %d: %s. Its outcome is not known", answer.claimed.batch.batch_no, failure)
         self.last_failure = failure
         self._unknown_in_a_row += 1
+        # This one is left alone; the others wait as long as the server asked.
+        self._rest(failure.retry_after or 0.0)
         if failure.misdirected:
             self.misdirected = True
             self.stopped = "what answers is not the vendor's service"
@@ -140,10 +143,17 @@ class Judge:
             self.stopped = f"batch {number} failed {tries} times"
             return False
         asked = failure.retry_after if isinstance(failure, errors.VendorBusy) else None
-        pause = min(asked if asked is not None else self._pauses[tries - 1], _LONGEST_WAIT)
-        self._log.warning("batch %d: %s; trying again in %.0f s", number, failure, pause)
-        self.not_before = max(self.not_before, time.monotonic() + pause)
-        return True
+        pause = asked if asked is not None else self._pauses[tries - 1]
+        self._rest(pause)
+        if not self.stopped:
+            self._log.warning("batch %d: %s; trying again in %.0f s", number, failure, pause)
+        return not self.stopped
+
+    def _rest(self, seconds: float) -> None:
+        """Start nothing for so long; a pass that would have to wait too long ends instead."""
+        self.not_before = max(self.not_before, time.monotonic() + seconds)
+        if seconds > _LONGEST_WAIT:
+            self.stopped = f"the vendor asked to be left alone for {seconds:.0f} s"
 
 
 def given_back(claimed: Claimed) -> Outcome:

@@ -427,3 +427,22 @@ def test_a_connection_with_a_mistake_is_one_error_that_names_it(sandbox, vendor,
         check_account(vendor_named(vendor), "sms_shop", **fields)
     assert "sms_shop" in str(caught.value)
     assert sandbox.calls.count() == 0
+
+
+def test_the_batches_behind_one_that_met_a_full_server_wait_as_long_as_it_asked(
+    sandbox, gateway_of, send_to, numbers, rows, naps
+):
+    """What the server may have taken is left alone; nothing else is sent to it before its time."""
+    sandbox.faults.add(Fault("status", operation="send", status=429, retry_after=7))
+    with pytest.raises(errors.SubmitUnknown):
+        send_to(gateway_of("wavecom", max_in_flight=1), numbers(300), TEXT)
+    assert states(rows) == ["unknown", "accepted", "accepted"]
+    assert 6 < max(naps.taken) <= 7
+
+
+def test_a_wait_that_is_too_long_for_a_task_is_left_to_airflow(sandbox, gateway_of, send_to, numbers, rows):
+    """The rest surely was not sent, so that a retry gets it."""
+    sandbox.faults.add(Fault("status", operation="send", status=503, retry_after=600))
+    with pytest.raises(errors.SubmitNotSent, match="100 unknown, 200 not sent"):
+        send_to(gateway_of("wavecom", max_in_flight=1), numbers(300), TEXT)
+    assert states(rows) == ["unknown", "prepared", "prepared"]
