@@ -72,8 +72,7 @@ def send(
     :raises VendorRejected: the vendor refused a batch; others may be accepted.
     :raises SubmitNotSent: batches are left that surely were not sent.
     :raises StoreUnavailable: the store went away; the counts are in the text where it can still be asked.
-    :raises SubmitUnknown: batches are left whose outcome is not known, and ``on_unknown`` is not ``ignore``,
-        or nothing at all was accepted.
+    :raises SubmitUnknown: batches are left whose outcome is not known, and ``on_unknown`` is not ``ignore``.
     """
     if order.on_unknown not in ON_UNKNOWN:
         raise errors.PreflightError(
@@ -131,12 +130,10 @@ def _conclude(
         )
     if summary.unknown and order.on_unknown != "ignore":
         raise errors.SubmitUnknown(f"{counts}{why}.{_left_alone(summary)}")
-    if summary.unknown and not summary.accepted:
-        raise errors.SubmitUnknown(
-            f"{counts}{why}. Nothing of it is known to be accepted, of which on_unknown='ignore' makes no "
-            f"success.{_left_alone(summary)}"
-        )
-    log.info(counts)
+    if summary.unknown:
+        log.warning("%s.%s", counts, _left_alone(summary))
+    else:
+        log.info(counts)
     return summary.as_dict()
 
 

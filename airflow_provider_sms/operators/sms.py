@@ -151,8 +151,8 @@ class SmsSendOperator(_SendOperator):
     :param extno: extension digits behind the sender's number, where the vendor has them.
     :param send_key: names this send; dag, task, run and map index if empty. To send again on purpose, give
         a new one.
-    :param on_unknown: what to do about batches whose outcome is not known: ``fail`` (default), ``ignore`` (a
-        success if anything was accepted), or ``resend`` once in each run, which may reach people twice.
+    :param on_unknown: what to do about batches whose outcome is not known: ``fail`` (default), ``ignore``, or
+        ``resend`` once in each run, which may reach people twice.
     :param store_conn_id: connection of the store that remembers what was sent.
     """
 
