@@ -159,7 +159,7 @@ class Collector:
             self._filing.land_gathered()
         finally:
             self._log.info("::endgroup::")
-            self._reader.withdraw()
+            self._reader.close()
             # Should the store be away, the next run does both; the error to show is another.
             with suppress(errors.StoreUnavailable):
                 self._filing.land_gathered()

@@ -101,7 +101,12 @@ class Reader:
             self._keep(page_id, response, arrived)
         return Read(page_id, response)
 
-    def withdraw(self) -> None:
+    def close(self) -> None:
+        """Read no more: take back what was announced, and let the thread go that stood by."""
+        self._withdraw()
+        self._standby.close()
+
+    def _withdraw(self) -> None:
         """Take back the intent of a read that will not happen; if the store is away, it turns suspect."""
         if self._ahead:
             page_id, self._ahead = self._ahead, ""

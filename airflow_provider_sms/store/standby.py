@@ -49,6 +49,7 @@ class Standby:
         self._since = 0.0
         self._path: Path | None = None
         self._thread: threading.Thread | None = None
+        self._over = threading.Event()
 
     def begin(self, page: SpooledPage, signals: Sequence[int]) -> None:
         """
@@ -59,8 +60,7 @@ class Standby:
         """
         with self._lock:
             self._page, self._signals, self._since, self._path = page, signals, time.monotonic(), None
-            if self._thread is not None:
-                return
+        if self._thread is None:
             thread = threading.Thread(target=self._look_on, name="sms-standby", daemon=True)
             # Where no more threads can be had, the commit does without.
             with suppress(RuntimeError):
@@ -73,23 +73,21 @@ class Standby:
             self._page = None
             return self._path
 
+    def close(self) -> None:
+        """Let the thread go; no page may begin afterwards."""
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
+
     def _look_on(self) -> None:
-        # Nobody has to end this thread: it goes when it finds nothing to look at, and the next page that
-        # comes makes another. So of many small pages, one in a tenth of a second pays for it.
-        while True:
-            time.sleep(_LOOK_SECONDS)
+        while not self._over.wait(_LOOK_SECONDS):
             with self._lock:
-                if self._page is None or self._is_late():
-                    self._thread = None
-                    self._put()
-                    return
+                if self._page is not None and self._is_late():
+                    # If the disk does not take it, the store still may; if neither does, the reader says so.
+                    with suppress(StoreUnavailable):
+                        self._path = self._spool.put(self._page)
+                    self._page = None
 
     def _is_late(self) -> bool:
         late = _LATE_AFTER_SIGNAL if self._signals else _LATE_SECONDS
         return time.monotonic() - self._since >= late
-
-    def _put(self) -> None:
-        if self._page is not None:
-            # If the disk does not take it, the store still may; if neither does, the reader says so.
-            with suppress(StoreUnavailable):
-                self._path = self._spool.put(self._page)
