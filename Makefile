@@ -18,6 +18,8 @@ DEMO := .venv/demo
 DEV := .venv/dev
 # -P keeps the working directory off the path: what is tested is the installed package, not the source tree.
 RUN := $(DEV)/bin/python -P -m
+# One more than there are cores, since many tests mostly wait; of a large machine, four.
+WORKERS ?= $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 4 ? cores + 1 : 4)))
 
 below = $(foreach each,$(wildcard $(1)/*),$(each) $(call below,$(each)))
 SOURCES := $(filter-out %.pyc %__pycache__,$(call below,airflow_provider_sms)) README.md
@@ -38,7 +40,7 @@ demo: $(DEMO)/.package
 
 test: lint docs
 	@echo "== pytest"
-	@$(RUN) pytest -n auto --maxprocesses 4 $(PYTEST_ARGS)
+	@$(RUN) pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 lint: $(DEV)/.package
 	@echo "== ruff check"

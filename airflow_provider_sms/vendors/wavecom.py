@@ -41,6 +41,7 @@ _REPORT_BEGUN = re.compile(r"[0-9A-Za-z_-]{0,64}(?:;\+?[0-9]{0,20}(?:;[-\u2013\u
 # §1.1.3: the text says id;number, the example has id,number.
 _REPLY_HEAD = re.compile(rf"(?:\A|\|)({_ID})[;,]({_NUMBER});")
 _REPLY_BEGUN = re.compile(r"[0-9A-Za-z_-]{0,64}(?:[;,]\+?[0-9]{0,20};?)?")
+_HEAD_DAMAGED = re.compile(r"\|[^|;,]*[;,][^|;]*;")
 _HEAD_INSIDE = re.compile(r"[0-9]{1,20}[;,][0-9]{5,20};")
 #: With half a character before it, a "|" becomes one of these, and a reply a part of the one before it.
 _BARS = "".join(bytes((lead, 0x7C)).decode("gb18030") for lead in range(0x81, 0xFF))
@@ -299,16 +300,16 @@ def _sure_replies(replies: list[Reply], declared: int, response: WireResponse) -
     """
     Give the replies of a page that is not whole without those that may hold another person's.
 
-    Where fewer records are found than declared, one whose head is damaged may stand behind any "|" in a
-    content.
+    Where fewer records are found than declared, one whose head is damaged may stand behind a "|" in a
+    content: what has a record's two separators there may be one. Any other "|" is the person's own.
     """
-    doubtful = [place for place, reply in enumerate(replies) if "|" in reply.content]
+    doubtful = [place for place, reply in enumerate(replies) if _HEAD_DAMAGED.search(reply.content)]
     if len(replies) + 1 == declared or not doubtful:
         return _cut(replies, declared, response)
     if not response.complete:
         # What is behind the cut may explain the count: until then nothing is known from the first doubt on.
         return _cut(replies[: doubtful[0]], declared, response)
-    page = _cut([reply for reply in replies if "|" not in reply.content], declared, response)
+    page = _cut([reply for place, reply in enumerate(replies) if place not in doubtful], declared, response)
     problem = f"{page.problem}; {len(doubtful)} replies hold a '|', behind which may be another's"
     return replace(page, problem=problem, gaps=tuple(doubtful))
 

@@ -223,13 +223,25 @@ def test_no_reply_gets_another_persons_text(account, says):
     assert "1 replies hold a '|'" in page.problem
 
 
-def test_where_the_page_is_cut_nothing_is_known_from_the_first_doubt_on(account, says):
-    """What did not come may be the missing ones, and the "|" the person's own."""
-    body = "4|1;13800138000;好|2;13800138001;a|b|3;13800138002;退订|4;13800138003;好"
+@pytest.mark.parametrize("damaged", [";13826588212;b", "134;;b", "134,x;b", ";;"])
+def test_where_the_page_is_cut_nothing_is_known_from_the_first_doubt_on(account, says, damaged):
+    """What did not come may be the missing ones, and what looks like a record the person's own."""
+    body = f"4|1;13800138000;好|2;13800138001;a|{damaged}|3;13800138002;退订|4;13800138003;好"
     for cut, ids in ((body[: body.index("|4;") + 3], ["1"]), (body[:-1], ["1", "2", "3"])):
         page = WAVECOM.parse_replies(account, says(cut, complete=False))
         assert [reply.vendor_message_id for reply in page.records] == ids
         assert page.gaps == ()
+
+
+@pytest.mark.parametrize("own", ["b", "b;c", "b,c", "|", "0,5|1,5"])
+def test_where_the_page_is_cut_a_bar_of_the_persons_own_costs_no_reply(account, says, own):
+    """No record could be of this form, whatever had happened to it."""
+    body = f"4|1;13800138000;好|2;13800138001;a|{own}|3;13800138002;退订|4;13800138003;好"
+    page = WAVECOM.parse_replies(account, says(body[: body.index("退订")], complete=False))
+    assert [(reply.vendor_message_id, reply.content) for reply in page.records] == [
+        ("1", "好"),
+        ("2", f"a|{own}"),
+    ]
 
 
 def test_bytes_that_are_no_text_are_said(account, says):
