@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class Deadlock:
 
     Another session holds the row that the collector is about to change; while the collector waits for it,
     the session asks for the whole table, which the collector has begun to change. PostgreSQL ends the one
-    that notices first, and only the collector looks.
+    that notices first, and only the collector looks; once, so where the session is late, it begins again.
     """
 
     def __init__(self, url: str) -> None:
@@ -163,9 +163,12 @@ class Deadlock:
             self._thread.join()
 
     def _oppose(self, *, reading: bool, held: threading.Event) -> None:
+        import psycopg
+
         table, row = (_TABLE_OF_AFTER, " WHERE state = 'reading'") if reading else (_TABLE_OF_BEFORE, "")
         with _session(self.url) as connection, _session(self.url) as watcher:
             connection.execute("SET deadlock_timeout = '1h'")
+            connection.execute("SET lock_timeout = '2s'")
             while not self._ended.is_set():
                 connection.execute("BEGIN")
                 connection.execute(f"SELECT * FROM {table}{row} FOR UPDATE")  # noqa: S608 - ours
@@ -173,8 +176,9 @@ class Deadlock:
                 while not _somebody_waits(watcher) and not self._ended.is_set():
                     time.sleep(_POLL_SECONDS)
                 if not self._ended.is_set():
-                    connection.execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
-                    self.met += 1
+                    with suppress(psycopg.errors.LockNotAvailable):
+                        connection.execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
+                        self.met += 1
                 connection.execute("ROLLBACK")
 
 
