@@ -43,6 +43,19 @@ def replace_file(target: Path, write: Callable[[BinaryIO], ResultT]) -> ResultT:
     return result
 
 
+def sync_folder(folder: Path) -> None:
+    """
+    Have the names of a folder's files on disk: a file's own sync does not do that.
+
+    :raises OSError: the folder is not there, or its disk failed.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def unfinished(name: str) -> str:
     """Give the pattern of the names a file has while it is written: readers skip what begins with a dot."""
     return f".{name}.*.part"

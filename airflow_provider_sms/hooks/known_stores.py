@@ -17,6 +17,8 @@ import os
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from airflow_provider_sms.replacing import sync_folder
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -91,8 +93,4 @@ def _write(mark: Path, conn_id: str) -> None:
         file.write(f"{conn_id}\n".encode())
         file.flush()
         os.fsync(file.fileno())
-    folder = os.open(mark.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(mark.parent)

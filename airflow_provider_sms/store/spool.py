@@ -25,6 +25,7 @@ from sqlalchemy import select
 
 from airflow_provider_sms.errors import StoreUnavailable
 from airflow_provider_sms.records import PageState, Queue
+from airflow_provider_sms.replacing import sync_folder
 from airflow_provider_sms.store.ids import new_id
 from airflow_provider_sms.store.journal import PULL
 from airflow_provider_sms.store.schema import pages
@@ -176,11 +177,7 @@ class Spool:
             # What a full disk did not take is not to fill it any more.
             temporary.unlink(missing_ok=True)
             raise
-        folder = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(self.directory)
         return path
 
 
