@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import signal
 import sys
 import tempfile
 import time
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 def main() -> int:
     """Prove, print, and say whether all targets are met."""
     options = _options()
+    # The process of a proof is stopped with this one, as by Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     found = results.read(options.json) if options.json else {}
     commit, machine = results.commit(), results.machine()
     mine: dict[str, results.Result] = {}
@@ -72,6 +75,9 @@ def _proved(number: str, options: argparse.Namespace) -> results.Result:
     except EOFError:
         process.join()
         result = results.Result(number, "", failed=f"its process ended with {process.exitcode}")
+    except BaseException:
+        process.terminate()
+        raise
     process.join()
     result.size, result.seed, result.seconds = options.size, options.seed, time.monotonic() - started
     return result

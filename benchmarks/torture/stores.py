@@ -1,8 +1,8 @@
 """
 R7: the store goes down, turns read-only, fills its disk, or meets a deadlock, before a read and after it.
 
-Before: what ends with ``StoreUnavailable`` has not called the vendor. After: the page that was under way is
-in the spool, and the next run lands everything, in the vendor's order.
+Before: what ends with ``StoreUnavailable`` before it has its lease has not called the vendor. After: the
+page that was under way is in the spool, and the next run lands everything, in the vendor's order.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ class _Seen:
     """What happened to one kind of store."""
 
     before: int = 0
+    late: int = 0
     calls: int = 0
     after: int = 0
     spooled: int = 0
@@ -82,6 +83,7 @@ class _Seen:
         return [
             at_least(f"{name} before the read: runs that it ended", self.before, runs),
             none(f"{name} before the read: calls of the vendor", self.calls),
+            record(f"{name} before the read: runs that had taken their lease when it came", self.late),
             at_least(f"{name} after the read: runs whose page went to the spool", self.after, runs),
             record(f"{name} after the read: runs that got over it", self.came_through),
             all_of(f"{name} after the read: records landed", self.landed, self.queued),
@@ -164,13 +166,17 @@ def _run(lane: Lane, fields: dict[str, Any]) -> str:
 def _before(lane: Lane, fields: dict[str, Any], outage: Outage, seen: _Seen) -> None:
     # The run after an outage is another process in life: it has connections of its own.
     before = lane.sandbox("calls.count", lane.vendor, "reports")
+    lease = _lease(lane)
     outage.begin(reading=False)
     try:
         reason = _run(lane, fields)
     finally:
         outage.end()
     lane.checked(fields)[2].close()
-    if reason:
+    if reason and _lease(lane) != lease:
+        # A deadlock strikes whom it can: here not the taking of the lease, but its giving back.
+        seen.late += 1
+    elif reason:
         seen.before += 1
         seen.reasons[reason] += 1
         seen.calls += lane.sandbox("calls.count", lane.vendor, "reports") - before
@@ -200,6 +206,11 @@ def _after(lane: Lane, fields: dict[str, Any], outage: Outage, seen: _Seen) -> N
     seen.queued += queued
     seen.landed += len(landed)
     seen.disordered += landed != handed
+
+
+def _lease(lane: Lane) -> list[tuple[Any, ...]]:
+    """Give what the first write of a collection changes, and what its last one does."""
+    return lane.rows("SELECT owner, expires_at, last_read_at, next_read_at FROM sms_leases")
 
 
 def _rows(lane: Lane) -> list[str]:
