@@ -8,6 +8,7 @@ import time
 import weakref
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Engine, exc, inspect, make_url, select
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL, Pool
     from sqlalchemy.engine import Connection
+
+    from airflow_provider_sms.store.prepared import Prepared
 
 ResultT = TypeVar("ResultT")
 
@@ -103,6 +106,25 @@ class Store:
         """
         with mapped_errors(), self.engine.begin() as connection:
             yield connection
+
+    def run(self, statement: Prepared, **values: Any) -> int:
+        """
+        Run one statement and commit it; on PostgreSQL by itself, which takes one round trip and not three.
+
+        :param values: as for :meth:`Prepared.run <airflow_provider_sms.store.prepared.Prepared.run>`.
+        :return: how many rows it changed.
+        :raises StoreUnavailable: as for :meth:`begin`.
+        """
+        alone = self._committing
+        with mapped_errors(), alone.connect() if alone else self.engine.begin() as connection:
+            return statement.run(connection, **values).rowcount
+
+    @cached_property
+    def _committing(self) -> Engine | None:
+        # psycopg alone turns to committing each statement without a word to the server.
+        if self.dialect == "postgresql" and self.engine.driver == "psycopg":
+            return self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        return None
 
     def transact(self, work: Callable[[Connection], ResultT]) -> ResultT:
         """

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import repeat
+import sqlite3
+from itertools import chain, islice, repeat
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_sms.store.columnar import each_once, is_one
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Column, Table
     from sqlalchemy.engine import Connection
+
+#: SQLite does a statement of a hundred rows in two thirds of the time of a hundred of one row.
+_ROWS_AT_ONCE = 100
 
 
 def append(connection: Connection, table: Table, columns: Mapping[str, Any], count: int) -> None:
@@ -41,10 +45,25 @@ def _execute_many(
     connection: Connection, table: Table, columns: Mapping[str, Any], count: int, clause: str
 ) -> None:
     mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
-    marks = ", ".join(repeat(mark, len(columns)))
-    statement = f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({marks}) {clause}"  # noqa: S608
+    marks = f"({', '.join(repeat(mark, len(columns)))})"
+    into = f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES "  # noqa: S608
     values = [_for_driver(connection, table.c[name], column, count) for name, column in columns.items()]
-    connection.exec_driver_sql(statement, list(zip(*values, strict=True)))
+    rows = zip(*values, strict=True)
+    several = _rows_of_a_statement(connection, len(columns))
+    if (statements := count // several) and several > 1:
+        parameters = [tuple(chain.from_iterable(islice(rows, several))) for _ in range(statements)]
+        connection.exec_driver_sql(f"{into}{', '.join(repeat(marks, several))} {clause}", parameters)
+        count -= statements * several
+    if count:
+        connection.exec_driver_sql(f"{into}{marks} {clause}", list(rows))
+
+
+def _rows_of_a_statement(connection: Connection, width: int) -> int:
+    """Give how many rows one statement is to bring; other drivers than SQLite's see to it themselves."""
+    if connection.dialect.name != "sqlite":
+        return 1
+    driver: Any = connection.connection.driver_connection
+    return max(1, min(_ROWS_AT_ONCE, driver.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // width))
 
 
 def _for_driver(connection: Connection, column: Column[Any], values: Any, count: int) -> Iterable[Any]:

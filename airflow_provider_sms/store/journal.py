@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from sqlalchemy import ColumnClause, ColumnElement, RowMapping, Select
+    from sqlalchemy import ColumnClause, ColumnElement, FromClause, Insert, RowMapping, Select
 
     from airflow_provider_sms.store.engine import Store
 
@@ -48,15 +48,19 @@ _begun = Prepared(
         started_at=ServerTime(),
     )
 )
-_begun_after = Prepared(
-    insert(pages).from_select(
+
+
+def _begun_after_one_of(rows: FromClause, *conditions: ColumnElement[bool]) -> Insert:
+    return insert(pages).from_select(
         ["page_id", "conn_id", "vendor", "queue", "source", "state", "owner", "started_at"],
-        select(bindparam("page", type_=String()), pages.c.conn_id, pages.c.vendor, pages.c.queue)
-        .add_columns(literal_column(f"'{PULL}'"), _READING, pages.c.owner, ServerTime())
-        .where(pages.c.page_id == bindparam("before")),
+        select(bindparam("next_page", type_=String()), rows.c.conn_id, rows.c.vendor, rows.c.queue)
+        .add_columns(literal_column(f"'{PULL}'"), _READING, rows.c.owner, ServerTime())
+        .where(*conditions),
     )
-)
-_kept = Prepared(
+
+
+_begun_after = Prepared(_begun_after_one_of(pages, pages.c.page_id == bindparam("page")))
+_keep = (
     pages.update()
     .where(pages.c.page_id == bindparam("page"))
     .where(or_(pages.c.state == _READING, pages.c.state == literal_column(f"'{PageState.SUSPECT.value}'")))
@@ -69,6 +73,11 @@ _kept = Prepared(
         http_status=bindparam("http"),
         error=bindparam("why"),
     )
+)
+_kept = Prepared(_keep)
+#: Both at once, for a database whose statements may change two things.
+_kept_and_begun = Prepared(
+    _begun_after_one_of(_keep.returning(pages.c.conn_id, pages.c.vendor, pages.c.queue, pages.c.owner).cte())
 )
 _empty = Prepared(
     pages.update()
@@ -165,9 +174,8 @@ class Journal:
         :return: the page's id.
         """
         page_id = new_id()
-        with self._store.begin() as connection:
-            values = {"page": page_id, "conn": conn_id, "of_vendor": vendor, "of_queue": queue}
-            _begun.run(connection, **values, reader=owner[:_OWNER_LENGTH])
+        values = {"page": page_id, "conn": conn_id, "of_vendor": vendor, "of_queue": queue}
+        self._store.run(_begun, **values, reader=owner[:_OWNER_LENGTH])
         return page_id
 
     def keep(
@@ -199,6 +207,8 @@ class Journal:
             "whole": complete,
             "why": problem or None,
         }
+        if self._kept_at_once(values, ahead):
+            return
         with self._store.begin() as connection:
             if _kept.run(connection, **values).rowcount == 0:
                 state = connection.scalar(select(pages.c.state).where(pages.c.page_id == page_id))
@@ -206,7 +216,15 @@ class Journal:
                     msg = f"page {page_id} has no row in the SMS store: was it deleted?"
                     raise StoreUnavailable(msg)
             if ahead:
-                _begun_after.run(connection, page=ahead, before=page_id)
+                _begun_after.run(connection, page=page_id, next_page=ahead)
+
+    def _kept_at_once(self, values: dict[str, Any], ahead: str) -> bool:
+        """Do all of it by one statement, if that is enough; otherwise nothing is done."""
+        if not ahead:
+            return self._store.run(_kept, **values) == 1
+        if self._store.dialect != "postgresql":
+            return False
+        return self._store.run(_kept_and_begun, **values, next_page=ahead) == 1
 
     def close_empty(self, page_id: str, conn_id: str, queue: str, declared: int | None = None) -> bool:
         """
@@ -224,8 +242,7 @@ class Journal:
 
     def withdraw(self, page_id: str) -> None:
         """Take back the intent of a read that surely did not happen: nothing is to be seen of it."""
-        with self._store.begin() as connection:
-            _withdrawn.run(connection, page=page_id)
+        self._store.run(_withdrawn, page=page_id)
 
     def close_unread(self, page_id: str, state: PageState, error: str = "") -> bool:
         """
