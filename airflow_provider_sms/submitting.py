@@ -26,6 +26,7 @@ from airflow_provider_sms.judging import Judge, given_back
 from airflow_provider_sms.lanes import READY_SECONDS, Claimed, Lanes
 from airflow_provider_sms.records import BatchState
 from airflow_provider_sms.store.plans import UNSENT
+from airflow_provider_sms.unwritten import Unwritten
 
 if TYPE_CHECKING:
     import logging
@@ -48,8 +49,6 @@ _FADING = 0.9
 _PROGRESS_SECONDS = 5.0
 #: On a signal, submits under way get this long to learn their outcome: SIGTERM turns into SIGKILL after 5 s.
 _GRACE_SECONDS = 3.0
-#: Where nobody waits with a SIGKILL: pauses before what could not be written down is tried again.
-_PAUSES_OF_THE_STORE = (1.0, 2.0, 4.0)
 
 
 def owner_name() -> str:
@@ -103,8 +102,7 @@ class Submitting:
         self._claim_seconds = gateway.longest_submit + CLAIM_MARGIN
         self._planned = planned or {}
         self._made: set[datetime] = set()
-        self._unwritten = ""
-        self._outcomes: list[Outcome] = []
+        self._unwritten = Unwritten(ledger, send_key, self._owner, log)
         self._claiming: list[Claimed] = []
         self._done: set[int] = set()
         self._lost = False
@@ -214,7 +212,7 @@ class Submitting:
             raise
         except BaseException:
             self._settle_what_answered(lanes, _GRACE_SECONDS)
-            self._tell_what_is_lost()
+            self._unwritten.tell()
             raise
         finally:
             lanes.close()
@@ -242,7 +240,7 @@ class Submitting:
             answer = lanes.answers[0]
             self._answer_seconds = answer.seconds
             outcome, again = self.judge.judge(answer)
-            self._outcomes.append(outcome)
+            self._unwritten.add([outcome])
             if again:
                 waiting.append(_after(answer.claimed, outcome))
             else:
@@ -256,12 +254,12 @@ class Submitting:
         """Take back what was claimed ahead, to be written down next."""
         for claimed in reversed(lanes.take_back(older_than=older_than)):
             outcome = given_back(claimed)
-            self._outcomes.append(outcome)
+            self._unwritten.add([outcome])
             waiting.appendleft(_after(claimed, outcome))
 
     def _next_ones(self, lanes: Lanes, waiting: deque[BatchRow]) -> list[BatchRow]:
         """Choose what to claim: one batch per free lane, and what they will want while a commit lasts."""
-        settling = {outcome.batch_no for outcome in self._outcomes}
+        settling = {outcome.batch_no for outcome in self._unwritten}
         free = max(0, self._width - lanes.busy)
         # What is claimed now is there after this commit, and has to last for the next one, too, and until
         # the answers are gathered that it writes down.
@@ -287,7 +285,7 @@ class Submitting:
 
     def _turn_over(self, lanes: Lanes, chosen: list[BatchRow]) -> None:
         """In one commit, write down what ended and claim what follows; then submit what is ours now."""
-        if not chosen and not self._outcomes:
+        if not chosen and not self._unwritten:
             return
         began = time.monotonic()
         self._claiming = [
@@ -298,13 +296,13 @@ class Submitting:
         _, taken = self._ledger.turn_over(
             self._send_key,
             self._owner,
-            outcomes=self._outcomes,
+            outcomes=list(self._unwritten),
             references={one.batch.batch_no: one.submission.reference for one in self._claiming},
             seen={one.batch.batch_no: one.batch.reference for one in self._claiming},
             seconds=self._claim_seconds,
             resend=self._resend,
         )
-        self._outcomes = []
+        self._unwritten.clear()
         if chosen:
             self._lost = self._lost or len(taken) < len(chosen)
             self._next_start = max(self._next_start, began + self._spacing)
@@ -324,50 +322,25 @@ class Submitting:
         """Before a dying store, or a mistake, ends the run: all that is under way comes to its outcome."""
         try:
             self._settle_what_answered(lanes, self._gateway.longest_submit)
-            for pause in _PAUSES_OF_THE_STORE:
-                if not self._outcomes:
-                    break
-                self._sleep(pause)
-                self._write_down_each()
+            self._unwritten.write_patiently(self._sleep)
         except BaseException:
             # A signal after all: there is no more time.
             self._settle_what_answered(lanes, _GRACE_SECONDS)
             raise
         finally:
-            self._tell_what_is_lost()
+            self._unwritten.tell()
 
     def _settle_what_answered(self, lanes: Lanes, seconds: float) -> None:
         """Before something ends the run: who has an outcome keeps it, others run out."""
         # A commit of claims that was cut off may have reached the store all the same.
         unbegun = [one for one in self._claiming if not lanes.was_handed_over(one.submission.reference)]
         self._claiming = []
-        self._outcomes += map(given_back, [*lanes.take_back(), *unbegun])
-        self._write_down_each()
+        self._unwritten.add(map(given_back, [*lanes.take_back(), *unbegun]))
+        self._unwritten.write_each()
         lanes.wait_for_all(seconds)
         with suppress(Exception):  # what ends the run is the one to show
             self._take_answers(lanes, deque())
-        self._write_down_each()
-
-    def _write_down_each(self) -> None:
-        """Write outcomes one by one: that one cannot be written must not cost the others theirs."""
-        left = []
-        for outcome in self._outcomes:
-            try:
-                self._ledger.settle_many(self._send_key, [outcome], self._owner)
-            except Exception as failure:  # noqa: BLE001 - what ends the run is the one to show
-                left.append(outcome)
-                self._unwritten = type(failure).__name__
-        self._outcomes = left
-
-    def _tell_what_is_lost(self) -> None:
-        """Tell outcomes that the store did not take: the log is the only place that has them now."""
-        for outcome in self._outcomes:
-            self._log.error(
-                "batch %d: its outcome could not be written down (%s): it is %s, vendor's code %r, "
-                "vendor's id %r, our reference %s",
-                outcome.batch_no, self._unwritten, outcome.state, outcome.vendor_code,
-                outcome.vendor_batch_id or ",".join(outcome.message_ids[:1]), outcome.reference,
-            )  # fmt: skip
+        self._unwritten.write_each()
 
     def _tell(self, *, final: bool) -> None:
         if not final and time.monotonic() - self._told < _PROGRESS_SECONDS:

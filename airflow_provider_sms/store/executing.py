@@ -63,7 +63,8 @@ def _rows_of_a_statement(connection: Connection, width: int) -> int:
     if connection.dialect.name != "sqlite":
         return 1
     driver: Any = connection.connection.driver_connection
-    return max(1, min(_ROWS_AT_ONCE, driver.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // width))
+    most: int = driver.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
+    return max(1, min(_ROWS_AT_ONCE, most // width))
 
 
 def _for_driver(connection: Connection, column: Column[Any], values: Any, count: int) -> Iterable[Any]:
