@@ -58,6 +58,36 @@ def test_keeping_a_page_that_is_not_there_is_noticed(journal):
         journal.page("0" * 32)
 
 
+def test_the_next_read_may_be_announced_by_the_same_commit(journal):
+    page_id = begin(journal)
+    journal.keep(page_id, b"bytes", ahead="f" * 32)
+    kept, ahead = journal.page(page_id), journal.page("f" * 32)
+    assert (kept.state, kept.body) == (PageState.READ, b"bytes")
+    assert (ahead.state, ahead.source, ahead.owner) == (PageState.READING, "pull", "reader")
+    assert (ahead.conn_id, ahead.vendor, ahead.queue) == ("sms_main", "wavecom", Queue.REPORTS)
+    assert (ahead.body, ahead.read_at) == (None, None)
+    assert ahead.started_at >= kept.started_at
+    journal.withdraw("f" * 32)
+    with pytest.raises(KeyError):
+        journal.page("f" * 32)
+
+
+def test_the_next_read_is_announced_by_a_page_that_was_kept_before(journal):
+    """The commit's answer was lost, and so it is done again."""
+    page_id = begin(journal)
+    journal.keep(page_id, b"first")
+    journal.keep(page_id, b"second", ahead="f" * 32)
+    assert journal.page(page_id).body == b"first"
+    assert journal.page("f" * 32).state is PageState.READING
+
+
+def test_no_read_is_announced_by_a_page_that_is_not_there(journal):
+    with pytest.raises(StoreUnavailable, match="no row"):
+        journal.keep("0" * 32, b"bytes", ahead="f" * 32)
+    with pytest.raises(KeyError):
+        journal.page("f" * 32)
+
+
 @pytest.mark.parametrize("state", [PageState.EMPTY, PageState.SUSPECT])
 def test_a_read_without_records_is_closed(journal, state):
     page_id = begin(journal)
