@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     from airflow_provider_sms.store.engine import Store
 
+    #: Who has a queue's lease, and until when; ``None`` when nobody has, or there is no row of the queue.
+    _Holder = tuple[str, datetime | None] | None
+
 _OWNER_LENGTH = 250
 
 _this = (leases.c.conn_id == bindparam("conn"), leases.c.queue == bindparam("of_queue"))
@@ -102,14 +105,14 @@ class Leases:
             self._make_row(conn_id, queue)
             lease, holder = self._take(conn_id, queue, owner, seconds)
         if lease is None:
-            raise _busy(conn_id, queue, holder or "")
+            raise _busy(conn_id, queue, holder)
         return lease
 
-    def _take(self, conn_id: str, queue: str, owner: str, seconds: float) -> tuple[Lease | None, str | None]:
-        def take(connection: Connection) -> tuple[Lease | None, str | None]:
+    def _take(self, conn_id: str, queue: str, owner: str, seconds: float) -> tuple[Lease | None, _Holder]:
+        def take(connection: Connection) -> tuple[Lease | None, _Holder]:
             if _taken.run(connection, conn=conn_id, of_queue=queue, me=owner, seconds=seconds).rowcount == 1:
-                return Lease(conn_id, queue, owner, _expiry(connection, conn_id, queue)), owner
-            return None, connection.scalar(select(leases.c.owner).where(*_of(conn_id, queue)))
+                return Lease(conn_id, queue, owner, _expiry(connection, conn_id, queue)), None
+            return None, _holder(connection, conn_id, queue)
 
         return self._store.transact(take)
 
@@ -121,15 +124,15 @@ class Leases:
         """
         held = leases.update().where(*_held(lease)).values(expires_at=ServerTime(seconds))
 
-        def hold(connection: Connection) -> tuple[Lease | None, str | None]:
+        def hold(connection: Connection) -> tuple[Lease | None, _Holder]:
             if connection.execute(held).rowcount == 1:
                 expires_at = _expiry(connection, lease.conn_id, lease.queue)
-                return Lease(lease.conn_id, lease.queue, lease.owner, expires_at), lease.owner
-            return None, connection.scalar(select(leases.c.owner).where(*_of(lease.conn_id, lease.queue)))
+                return Lease(lease.conn_id, lease.queue, lease.owner, expires_at), None
+            return None, _holder(connection, lease.conn_id, lease.queue)
 
         renewed, holder = self._store.transact(hold)
         if renewed is None:
-            raise _busy(lease.conn_id, lease.queue, holder or "")
+            raise _busy(lease.conn_id, lease.queue, holder)
         return renewed
 
     def release(self, lease: Lease, *, read: float | None = None, ago: float = 0.0) -> None:
@@ -209,9 +212,17 @@ def _expiry(connection: Connection, conn_id: str, queue: str) -> datetime:
     return expires_at
 
 
-def _busy(conn_id: str, queue: str, holder: str) -> QueueBusy:
+def _holder(connection: Connection, conn_id: str, queue: str) -> _Holder:
+    wanted = select(leases.c.owner, leases.c.expires_at).where(*_of(conn_id, queue))
+    row = connection.execute(wanted).one_or_none()
+    return None if row is None or row.owner is None else (row.owner, row.expires_at)
+
+
+def _busy(conn_id: str, queue: str, holder: _Holder) -> QueueBusy:
+    owner, until = holder or ("", None)
+    lease = f" by a lease until {until:%Y-%m-%d %H:%M:%S} UTC, or longer if it goes on" if until else ""
     msg = (
-        f"connection {conn_id!r}: {holder or 'another worker'} is reading the {queue} queue; "
+        f"connection {conn_id!r}: {owner or 'another worker'} is reading the {queue} queue{lease}; "
         "nothing was read here, try again later"
     )
-    return QueueBusy(msg, holder)
+    return QueueBusy(msg, owner)
