@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_sms.sending import Origin
+from airflow_provider_sms.errors import PreflightError
+from airflow_provider_sms.sending import Origin, random_send_key
 from airflow_provider_sms.submitting import owner_name
 
 if TYPE_CHECKING:
+    import logging
+
     from airflow.providers.common.compat.sdk import Context
 
 #: As many as the store keeps of a lease's owner.
@@ -32,6 +35,18 @@ def in_task() -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def made_up_send_key(log: logging.Logger | Any) -> str:
+    """
+    Make up the key of a send that was given none, and log it.
+
+    :raises PreflightError: within a task, each try of which would make up another and send everything again.
+    """
+    if in_task():
+        problem = "give a send_key: a retry must know its send; e.g. send_key=f'{run_id}/welcome'"
+        raise PreflightError([problem], "send")
+    return random_send_key(log)
 
 
 def owner_of(context: Context | dict[str, Any]) -> str:

@@ -167,16 +167,12 @@ class SmsHook(BaseHook):
         extno: str,
         on_unknown: str,
     ) -> dict[str, Any]:
-        from airflow_provider_sms.hooks.origin import in_task
+        from airflow_provider_sms.hooks.origin import made_up_send_key
         from airflow_provider_sms.recipients import from_values
-        from airflow_provider_sms.sending import SendOrder, random_send_key, send
+        from airflow_provider_sms.sending import SendOrder, send
 
-        if not send_key and in_task():
-            # A key made up anew by every try would send everything again with each.
-            problem = "give a send_key: a retry must know its send; e.g. send_key=f'{run_id}/welcome'"
-            raise PreflightError([problem], "send")
         order = SendOrder(
-            send_key=send_key or random_send_key(self.log),
+            send_key=send_key or made_up_send_key(self.log),
             content=content,
             template=template,
             send_at=send_at,

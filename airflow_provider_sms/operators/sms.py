@@ -83,13 +83,13 @@ class _SendOperator(Stoppable, ConcealingFields, BaseOperator):
         :raises SubmitNotSent: batches are left that surely were not sent; a retry sends just these.
         """
         from airflow_provider_sms import metrics
-        from airflow_provider_sms.hooks.origin import origin_of
+        from airflow_provider_sms.hooks.origin import made_up_send_key, origin_of
         from airflow_provider_sms.hooks.sms import SmsHook
-        from airflow_provider_sms.sending import random_send_key, send
+        from airflow_provider_sms.sending import send
 
         with failing_for_good():
             origin = origin_of(context)
-            key = self.send_key or (origin.send_key if origin.run_id else random_send_key(self.log))
+            key = self.send_key or (origin.send_key if origin.run_id else made_up_send_key(self.log))
             hook = SmsHook.for_connection(self.sms_conn_id, store_conn_id=self.store_conn_id)
             store = hook.store()
             tags = metrics.Tags(hook.vendor.name, self.sms_conn_id)

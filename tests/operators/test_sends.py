@@ -217,6 +217,18 @@ def test_an_empty_context_is_enough(connections, sandbox, numbers, vendor, told)
     assert sandbox.count_messages(vendor) == 6
 
 
+def test_an_operator_run_by_hand_in_a_task_must_name_its_key(connections, sandbox, numbers):
+    """A key made up by every try of the outer task would send everything again with each retry."""
+    from airflow.sdk.execution_time.context import set_current_context
+
+    given = {"sms_conn_id": connections("wavecom"), "content": "您好【公司】", "recipients": numbers(3)}
+    with set_current_context({"run_id": "run"}):
+        with pytest.raises(AirflowFailException, match=r"give a send_key: a retry must know its send"):
+            SmsSendOperator(task_id="send", **given).execute({})
+        assert sandbox.count_messages("wavecom") == 0
+        assert SmsSendOperator(task_id="send", send_key="run/welcome", **given).execute({})["accepted"] == 3
+
+
 def test_the_same_key_by_two_operators_sends_once(connections, sandbox, numbers):
     """A key that the user gives holds wherever it is used."""
     given = {"sms_conn_id": connections("linkws"), "content": "您好【公司】", "recipients": numbers(3)}
