@@ -38,7 +38,8 @@ help:
 demo: $(DEMO)/.package
 	@$(DEMO)/bin/python -P example_dags/run_demo.py --output demo-output
 
-test: lint docs
+test:
+	@$(MAKE) --jobs=2 --output-sync=target lint docs
 	@echo "== pytest"
 	@$(RUN) pytest -n $(WORKERS) $(PYTEST_ARGS)
 
