@@ -26,9 +26,7 @@ def queue_reports(exchange: Exchange, records: int | Sequence[Mapping[str, str]]
     _check_queues(exchange)
     given: Sequence[Mapping[str, str]] = [{}] * records if isinstance(records, int) else records
     reports = [make_report(exchange, fields, index) for index, fields in enumerate(given)]
-    present = clock.now()
-    for report in reports:
-        exchange.reports.put(report, present)
+    exchange.reports.put(reports, clock.now())
     return reports
 
 
@@ -46,9 +44,7 @@ def queue_replies(
         [{}] * records if isinstance(records, int) else records
     )
     replies = [make_reply(exchange, fields, index) for index, fields in enumerate(given)]
-    present = clock.now()
-    for reply in replies:
-        exchange.replies.put(reply, present)
+    exchange.replies.put(replies, clock.now())
     return replies
 
 

@@ -70,8 +70,7 @@ class Exchange:
             self.account.balance -= cost
         messages = submission.messages(self.account.vendor)
         self.messages.remember(messages)
-        for message in messages:
-            self._carry(message)
+        self._carry(messages, submission.due + timedelta(seconds=self.settings.report_delay))
         return True
 
     def forbidden(self, content: str) -> list[str]:
@@ -81,14 +80,14 @@ class Exchange:
         """
         return [word for word in self.settings.forbidden_words if word in content]
 
-    def _carry(self, message: Message) -> None:
-        due = message.due + timedelta(seconds=self.settings.report_delay)
-        if not self._fated(message, "silent", self.settings.silent_share):
-            self.reports.put(self._report(message, due), due)
-        if self._fated(message, "reply", self.settings.reply_share):
-            self.replies.put(self._reply(message, due), due)
+    def _carry(self, messages: list[Message], due: datetime) -> None:
+        settings, time = self.settings, clock.dashed(due)
+        told = [each for each in messages if not self._fated(each, "silent", settings.silent_share)]
+        self.reports.put([self._report(message, time) for message in told], due)
+        answered = [each for each in messages if self._fated(each, "reply", settings.reply_share)]
+        self.replies.put([self._reply(message, time) for message in answered], due)
 
-    def _report(self, message: Message, due: datetime) -> Report:
+    def _report(self, message: Message, time: str) -> Report:
         status: Status = "delivered"
         error_code = "DELIVRD"
         if message.vendor == "wavecom" and self._fated(message, "pending", self.settings.pending_share):
@@ -96,20 +95,13 @@ class Exchange:
         elif self._fated(message, "failure", self.settings.failure_share):
             status = "failed"
             error_code = _FAILURES[int(self._chance(message, "code") * len(_FAILURES))]
-        return Report(
-            message.mobile, message.message_id, status, error_code, self._extno(message), clock.dashed(due)
-        )
+        return Report(message.mobile, message.message_id, status, error_code, self._extno(message), time)
 
-    def _reply(self, message: Message, due: datetime) -> Reply:
+    def _reply(self, message: Message, time: str) -> Reply:
         texts = self.settings.reply_texts
         content = texts[int(self._chance(message, "text") * len(texts))]
         return Reply(
-            message.mobile,
-            content,
-            self.next_reply_id(),
-            message.message_id,
-            self._extno(message),
-            clock.dashed(due),
+            message.mobile, content, self.next_reply_id(), message.message_id, self._extno(message), time
         )
 
     def _extno(self, message: Message) -> str:

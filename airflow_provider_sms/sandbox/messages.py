@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -15,6 +16,7 @@ _SINGLE = 70
 _JOINED = 67
 
 
+@lru_cache(maxsize=256)
 def count_segments(content: str) -> int:
     """Count the segments of a text: 70 characters fit in one, 67 in each of several (wavecom §1.1.1).
 
@@ -24,9 +26,8 @@ def count_segments(content: str) -> int:
     return 1 if places <= _SINGLE else -(-places // _JOINED)
 
 
-@dataclass(frozen=True)
-class Message:
-    """One accepted message to one number.
+class Message(NamedTuple):
+    """One accepted message to one number; a tuple, since a submit makes hundreds.
 
     :param vendor: who accepted it
     :param page: the page or SOAP operation it came by, e.g. ``post_send_md5``
@@ -46,7 +47,7 @@ class Message:
     page: str
     mobile: str
     content: str
-    raw: bytes = field(repr=False)
+    raw: bytes
     segments: int
     batch_id: str
     message_id: str
@@ -54,6 +55,11 @@ class Message:
     linkid: str
     send_time: str
     due: datetime
+
+    def __repr__(self) -> str:
+        """Show all but the request's bytes."""
+        shown = (f"{name}={value!r}" for name, value in zip(self._fields, self, strict=True) if name != "raw")
+        return f"Message({', '.join(shown)})"
 
 
 @dataclass(frozen=True)

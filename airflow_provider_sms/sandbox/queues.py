@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
-from dataclasses import dataclass
 from operator import itemgetter
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypeVar
 
 from airflow_provider_sms.sandbox import clock
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
 Status = Literal["delivered", "failed", "pending"]
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(NamedTuple):
     """One delivery report.
 
     :param mobile: the number
@@ -36,8 +35,7 @@ class Report:
     time: str
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(NamedTuple):
     """One reply (inbound message).
 
     :param mobile: who wrote it
@@ -72,15 +70,15 @@ class ReadOnceQueue(Generic[Record]):
         self._sorted = True
         self._taken: list[Record] = []
 
-    def put(self, record: Record, due: datetime) -> None:
-        """Add a record.
+    def put(self, records: Iterable[Record], due: datetime) -> None:
+        """Add records.
 
-        :param record: a report or a reply
-        :param due: when it can be read from
+        :param records: reports or replies
+        :param due: when they can be read from
         """
         with self._lock:
             self._sorted = self._sorted and (not self._waiting or self._waiting[-1][0] <= due)
-            self._waiting.append((due, record))
+            self._waiting += [(due, record) for record in records]
 
     def take(self, most: int) -> list[Record]:
         """Take records out, oldest first. There is no way to put them back.

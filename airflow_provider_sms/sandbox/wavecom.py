@@ -97,13 +97,13 @@ class WavecomDesk(Desk):
         else:
             answered = [self.exchange.next_id()] if good else []
             ids = answered * len(good)
-        send_time = call.get("send_time")
+        content, send_time = call.get("send_content"), call.get("send_time")
         # No code is documented for a time that cannot be read or is past: such a message leaves at once.
         due = clock.read_fourteen(send_time) or clock.now()
         submission = Submission(
             page=call.page,
             raw=call.request.query,
-            texts=[(number, call.get("send_content")) for number in good],
+            texts=[(number, content) for number in good],
             message_ids=ids,
             due=max(due, clock.now()),
             batch_id=",".join(answered),
