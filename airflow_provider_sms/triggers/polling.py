@@ -241,16 +241,18 @@ class PolledQueue:
         except BaseException:
             self._stir(time.monotonic())
             raise
-        left = time.monotonic()
         if visited.read_at > self._left_at:
             # Somebody else has read since we were here; what they read may land yet.
             self._stir(visited.read_at + _LANDING_SECONDS)
         if visited.collected is None:
             self._read_at = visited.read_at
             return visited
-        self._read_at, self._left_at = began, left
+        self._read_at, self._left_at = began, visited.left_at
         if visited.collected.records:
-            self._stir(left)
+            self._stir(time.monotonic())
+        elif not visited.collected.pages and not visited.collected.queue_empty:
+            # Nothing was read here, as somebody else had read in the very moment before.
+            self._stir(time.monotonic() + _LANDING_SECONDS)
         self._ages_at = began + _AGES_SECONDS if ages else self._ages_at
         return visited
 

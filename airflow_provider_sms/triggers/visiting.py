@@ -30,11 +30,13 @@ class Visit(NamedTuple):
     :param read_at: when it was read last, before this visit and by whomever, by ``time.monotonic``; never is
         minus infinity.
     :param collected: what was collected; ``None`` if the queue was not due.
+    :param left_at: until when nobody else can have read it after this visit, by ``time.monotonic``.
     """
 
     wait: float
     read_at: float
     collected: Collected | None = None
+    left_at: float = -math.inf
 
 
 def visit(
@@ -68,7 +70,7 @@ def visit(
         opened.gateway.close()
     if collected.records:
         log.info("%d records of the %s of connection %r landed", collected.records, queue, conn_id)
-    return Visit(0.0, read_at, collected)
+    return Visit(0.0, read_at, collected, collector.left_at)
 
 
 class _Quiet:

@@ -16,14 +16,6 @@ class Said(NamedTuple):
     status: int
 
 
-@pytest.fixture(scope="session")
-def airflow_database():
-    """Make Airflow's metadata database, where connections may be."""
-    from airflow.utils.db import initdb
-
-    initdb()
-
-
 @pytest.fixture
 def spool(store_connection):
     """Give the spool that the commands look into."""
@@ -35,8 +27,9 @@ def spool(store_connection):
 
 
 @pytest.fixture
-def sms(capsys, monkeypatch):
-    """Run a command as Airflow does: ``sms("pages", "--state", "suspect")``."""
+def sms(airflow_database, capsys, monkeypatch):
+    """Run a command as Airflow does, next to its database: ``sms("pages", "--state", "suspect")``."""
+    del airflow_database
     from airflow.cli.cli_parser import _add_command
 
     from airflow_provider_sms.cli.definition import get_sms_commands

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
 from sqlalchemy import delete
 
 from airflow_provider_sms.records import BatchState, PageState
@@ -16,7 +15,6 @@ from airflow_provider_sms.store.plans import PlannedBatch, PlannedSend
 VENDORS = ("beidoutong", "linkws", "smsadmin", "wavecom")
 
 
-@pytest.mark.usefixtures("airflow_database")
 def test_all_is_well_and_only_balances_were_asked_for(sms, sandbox, connections):
     """It finds the connections by itself, sends nothing and reads no queue."""
     for vendor in VENDORS:
@@ -31,7 +29,6 @@ def test_all_is_well_and_only_balances_were_asked_for(sms, sandbox, connections)
     assert "MEND" not in said.out
 
 
-@pytest.mark.usefixtures("airflow_database")
 def test_connections_in_the_metadata_database_are_found(sms, sandbox, store_connection):
     from airflow.models.connection import Connection
     from airflow.utils.session import create_session

@@ -6,11 +6,16 @@ import asyncio
 import re
 import sqlite3
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import event
 
+from airflow_provider_sms.collecting import Collector
 from airflow_provider_sms.conditions import ReportsLanded, SendReported, WantedReplies
+from airflow_provider_sms.gateway import Gateway
+from airflow_provider_sms.hooks.sms import SmsHook
+from airflow_provider_sms.records import Queue
 from airflow_provider_sms.sandbox.faults import Fault
 from airflow_provider_sms.store.leases import Leases
 from airflow_provider_sms.triggers.sms import SmsQueueEventTrigger, SmsQueueTrigger
@@ -173,6 +178,37 @@ def test_takes_what_another_collects(sandbox, connections, register, store, monk
     assert event["status"] == "met"
     assert any("dag.task elsewhere" in line for line in lines)
     assert any("polled every 0.2 s" in line for line in lines)
+
+
+@pytest.mark.parametrize("moment", ["before its lease", "after its lease"])
+def test_what_another_reads_next_to_its_own_visit_is_not_overlooked(
+    moment, sandbox, connections, register, rows, store, monkeypatch, events_of
+):
+    """However close: the tables are looked at within a poll or two, not with the next look in a minute."""
+    connections("wavecom")
+    trigger = waiting(register("sms_wavecom", ANY_REPLY))
+    place = (Leases, "acquire") if moment == "before its lease" else (Gateway, "close")
+    original = getattr(*place)
+    elsewhere = []
+
+    def collect_elsewhere(*given: Any):
+        if elsewhere:
+            return original(*given)
+        elsewhere.append(sandbox.queue_replies("wavecom", 1))
+        with SmsHook.for_connection("sms_wavecom").gateway() as gateway:
+            Collector(gateway, store, Queue.REPLIES, owner="elsewhere", log=trigger.log).run()
+        return original(*given)
+
+    async def both():
+        running = asyncio.create_task(events_of(trigger, within=10))
+        await asyncio.sleep(1)
+        monkeypatch.setattr(*place, collect_elsewhere)
+        return await running
+
+    (event,) = asyncio.run(both())
+    assert elsewhere
+    assert event["status"] == "met"
+    assert rows("SELECT count(*) FROM sms_replies") == [1]
 
 
 def test_two_triggerers_at_once(sandbox, connections, register, rows, events_of):
