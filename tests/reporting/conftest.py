@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 
 import pytest
 
@@ -23,6 +24,7 @@ from airflow_provider_sms.reporting.figures import (
     Refusal,
     UnknownSend,
 )
+from airflow_provider_sms.reporting.page import render
 
 DAY = date(2026, 11, 22)
 NOW = datetime(2026, 11, 22, 15, 50, tzinfo=UTC)
@@ -123,6 +125,12 @@ def empty_day() -> DayFigures:
         refusals=(),
         attention=Attention(),
     )
+
+
+@pytest.fixture(scope="session")
+def rendered():
+    """Render figures as the package does, each page once: to draw its pictures takes a second."""
+    return cache(render)
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,6 @@ import re
 
 import pytest
 
-from airflow_provider_sms.reporting.page import render
-
 SCHEMES = {"light": "rgb(251, 251, 249)", "dark": "rgb(18, 23, 27)"}
 
 
@@ -26,8 +24,8 @@ def style(browser, selector, name):
 
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("figures", ["busy_day", "empty_day"])
-def test_nothing_is_wider_than_the_screen_and_nothing_is_asked_for(request, look, figures, width):
-    page = look(render(request.getfixturevalue(figures), "both"), width)
+def test_nothing_is_wider_than_the_screen_and_nothing_is_asked_for(rendered, request, look, figures, width):
+    page = look(rendered(request.getfixturevalue(figures), "both"), width)
     for language in ("zh", "en"):
         page.execute_script("document.getElementById(arguments[0]).click()", f"choose-{language}")
         page.execute_script("document.querySelectorAll('details').forEach(each => each.open = true)")
@@ -44,8 +42,8 @@ def test_nothing_is_wider_than_the_screen_and_nothing_is_asked_for(request, look
     assert [url.partition(":")[0] for url in asked] == ["file"]
 
 
-def test_pictures_are_drawn_within_their_frames(look, busy_day):
-    page = look(render(busy_day, "both"))
+def test_pictures_are_drawn_within_their_frames(rendered, look, busy_day):
+    page = look(rendered(busy_day, "both"))
     pictures = shown(page, "figure svg")
     assert len(pictures) == 9
     for picture in pictures:
@@ -68,8 +66,8 @@ def test_pictures_are_drawn_within_their_frames(look, busy_day):
             assert inside, (picture.get_attribute("aria-labelledby"), name, text)
 
 
-def test_no_two_texts_of_a_picture_overlap(look, busy_day):
-    page = look(render(busy_day, "both"))
+def test_no_two_texts_of_a_picture_overlap(rendered, look, busy_day):
+    page = look(rendered(busy_day, "both"))
     for language in ("zh", "en"):
         page.execute_script("document.getElementById(arguments[0]).click()", f"choose-{language}")
         overlapping = page.execute_script(
@@ -85,8 +83,8 @@ def test_no_two_texts_of_a_picture_overlap(look, busy_day):
         assert overlapping == []
 
 
-def test_the_switch_changes_every_word_without_a_script(look, busy_day):
-    page = look(render(busy_day, "both"))
+def test_the_switch_changes_every_word_without_a_script(rendered, look, busy_day):
+    page = look(rendered(busy_day, "both"))
     body = shown(page, "body")[0]
     assert "送达率" in body.text
     assert "Delivery rate" not in body.text
@@ -100,19 +98,19 @@ def test_the_switch_changes_every_word_without_a_script(look, busy_day):
     assert "中国移动" not in drawn
 
 
-def test_the_switch_works_by_keyboard(look, busy_day):
+def test_the_switch_works_by_keyboard(rendered, look, busy_day):
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
 
-    page = look(render(busy_day, "both"))
+    page = look(rendered(busy_day, "both"))
     page.find_element(By.TAG_NAME, "body").send_keys(Keys.TAB)
     page.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
     assert "Delivery rate" in shown(page, "body")[0].text
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_it_follows_the_readers_light_or_dark(look, busy_day, scheme):
-    page = look(render(busy_day, "both"), dark=scheme == "dark")
+def test_it_follows_the_readers_light_or_dark(rendered, look, busy_day, scheme):
+    page = look(rendered(busy_day, "both"), dark=scheme == "dark")
     assert style(page, "body", "backgroundColor") == SCHEMES[scheme]
     for selector in ("h1", ".note", "figure svg text", "td", "summary", ".attention dd"):
         ink = _luminance(style(page, selector, "fill" if "svg" in selector else "color"))
@@ -127,9 +125,9 @@ def _luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def test_paper_has_the_tables_and_no_switch(look, busy_day):
+def test_paper_has_the_tables_and_no_switch(rendered, look, busy_day):
     # A4 between its margins.
-    page = look(render(busy_day, "en"), 688, media="print")
+    page = look(rendered(busy_day, "en"), 688, media="print")
     assert page.execute_script("return document.documentElement.scrollWidth") <= 688
     assert shown(page, "figure table")
     assert style(page, "body", "backgroundColor") == "rgb(255, 255, 255)"

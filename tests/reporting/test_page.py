@@ -38,8 +38,8 @@ def language(request):
     return request.param
 
 
-def test_it_is_html_that_asks_for_nothing(figures, language):
-    html = render(figures, language)
+def test_it_is_html_that_asks_for_nothing(rendered, figures, language):
+    html = rendered(figures, language)
     root = parsed(html)
     assert "://" not in html
     assert not re.search(r"url\(|@import|<script|<iframe|<object|<embed|<link|<base|<img|<form\b", html)
@@ -52,8 +52,8 @@ def test_it_is_html_that_asks_for_nothing(figures, language):
     assert len(html.encode()) < 500_000
 
 
-def test_every_id_is_there_once_and_every_reference_leads_to_one(figures, language):
-    root = parsed(render(figures, language))
+def test_every_id_is_there_once_and_every_reference_leads_to_one(rendered, figures, language):
+    root = parsed(rendered(figures, language))
     ids = [element.get("id") for element in root.iter() if element.get("id")]
     assert len(ids) == len(set(ids))
     for element in root.iter():
@@ -62,8 +62,8 @@ def test_every_id_is_there_once_and_every_reference_leads_to_one(figures, langua
         assert element.get("href", f"#{ids[0]}")[1:] in ids
 
 
-def test_each_picture_has_a_title_and_its_table(busy_day):
-    root = parsed(render(busy_day, "en"))
+def test_each_picture_has_a_title_and_its_table(rendered, busy_day):
+    root = parsed(rendered(busy_day, "en"))
     figures = {figure.get("id"): figure for figure in root.iter("figure")}
     assert set(figures) == PICTURES
     for name, figure in figures.items():
@@ -76,15 +76,15 @@ def test_each_picture_has_a_title_and_its_table(busy_day):
         assert {len(row) for row in rows} == {len(head)}
 
 
-def test_no_picture_is_large(busy_day):
+def test_no_picture_is_large(rendered, busy_day):
     """A picture that is a hundred kilobytes draws too much."""
-    pictures = re.findall(r"<svg.*?</svg>", render(busy_day, "both"), re.DOTALL)
+    pictures = re.findall(r"<svg.*?</svg>", rendered(busy_day, "both"), re.DOTALL)
     assert len(pictures) == len(PICTURES)
     assert max(map(len, pictures)) < 40_000
 
 
-def test_a_day_without_messages_says_so_and_draws_nothing(empty_day):
-    html = render(empty_day, "en")
+def test_a_day_without_messages_says_so_and_draws_nothing(rendered, empty_day):
+    html = rendered(empty_day, "en")
     assert "<svg" not in html
     assert "<table" not in html
     assert "No message was planned or sent on this day." in html
@@ -94,8 +94,8 @@ def test_a_day_without_messages_says_so_and_draws_nothing(empty_day):
 
 
 @pytest.mark.parametrize(("language", "tag"), [("zh", "zh-CN"), ("en", "en")])
-def test_one_language_has_no_switch_and_none_of_the_other(busy_day, language, tag):
-    root = parsed(render(busy_day, language))
+def test_one_language_has_no_switch_and_none_of_the_other(rendered, busy_day, language, tag):
+    root = parsed(rendered(busy_day, language))
     assert root.get("lang") == tag
     assert not list(root.iter("input", "label"))
     assert not [element for element in root.iter() if element.get("lang") not in {None, tag}]
@@ -105,8 +105,8 @@ def test_one_language_has_no_switch_and_none_of_the_other(busy_day, language, ta
         assert set(re.findall(r"[\u4e00-\u9fff]", text)) == set("华东")
 
 
-def test_everything_is_said_in_both_languages(busy_day):
-    root = parsed(render(busy_day, "both"))
+def test_everything_is_said_in_both_languages(rendered, busy_day):
+    root = parsed(rendered(busy_day, "both"))
     zh, en = ([element for element in root.iter() if element.get("lang") == tag] for tag in ("zh-CN", "en"))
     # The page's own tag is the first language.
     assert len(zh) == len(en) + 1
@@ -121,8 +121,8 @@ def test_equal_figures_give_equal_bytes(busy_day, language):
     assert render(replace(busy_day, total=busy_day.total._replace(failed=1)), language) != first
 
 
-def test_names_are_text_and_numbers_of_people_are_masked(busy_day):
-    html = render(busy_day, "both")
+def test_names_are_text_and_numbers_of_people_are_masked(rendered, busy_day):
+    html = rendered(busy_day, "both")
     assert "<script" not in html
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
     assert "sms_&lt;b&gt;&amp;wavecom" in html
@@ -130,9 +130,9 @@ def test_names_are_text_and_numbers_of_people_are_masked(busy_day):
     assert "138****5678" in html
 
 
-def test_a_vendors_code_is_text_whatever_is_in_it(busy_day, language):
+def test_a_vendors_code_is_text_whatever_is_in_it(rendered, busy_day, language):
     """In tables and pictures: no formula, no control character, nothing that turns a text round."""
-    html = render(busy_day, language)
+    html = rendered(busy_day, language)
     section = html[html.index('<figure id="refusals"') : html.index('<figure id="accounts"')]
     picture, _, rows = section.partition("</svg>")
     assert rows.count("$\\frac{1$ 138****5678\ufffd\ufffd[2J\ufffd&lt;b&gt;") == 2
@@ -141,14 +141,14 @@ def test_a_vendors_code_is_text_whatever_is_in_it(busy_day, language):
     parsed(html)
 
 
-def test_the_page_says_whose_latencies_run_to_the_reading(busy_day, language):
+def test_the_page_says_whose_latencies_run_to_the_reading(rendered, busy_day, language):
     """Reports of wavecom carry no time."""
-    html = render(busy_day, language)
+    html = rendered(busy_day, language)
     assert "wavecom" in html[html.index('id="latency-title"') :].partition("<svg")[0]
 
 
-def test_what_waits_is_counted_listed_and_has_a_command(busy_day):
-    html = render(busy_day, "en")
+def test_what_waits_is_counted_listed_and_has_a_command(rendered, busy_day):
+    html = rendered(busy_day, "en")
     section = html[html.index('id="attention-title"') : html.index('class="exhibits"')]
     assert "reached 321 people" in section
     for command in ("airflow sms settle", "--state suspect", "--all-quarantined"):
@@ -162,17 +162,17 @@ def test_what_waits_is_counted_listed_and_has_a_command(busy_day):
     assert "airflow sms settle" not in spooled
 
 
-def test_times_are_those_of_the_zone_that_the_page_names(busy_day):
-    assert "2026-11-22 23:50" in render(busy_day, "en")
+def test_times_are_those_of_the_zone_that_the_page_names(rendered, busy_day):
+    assert "2026-11-22 23:50" in rendered(busy_day, "en")
     html = render(replace(busy_day, timezone="Europe/Berlin"), "en")
     assert "Times are in Europe/Berlin" in html
     assert "2026-11-22 16:50" in html
     assert "23:50" not in html
 
 
-def test_without_matplotlib_it_says_what_to_install(busy_day, monkeypatch):
+def test_without_matplotlib_it_says_what_to_install(rendered, busy_day, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     with pytest.raises(PreflightError, match=r"airflow-provider-sms\[report\]"):
-        render(busy_day)
+        rendered(busy_day)
     monkeypatch.undo()
     drawing.need_matplotlib()
