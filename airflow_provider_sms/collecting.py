@@ -113,7 +113,8 @@ class Collector:
         self._held_at = 0.0
         self._marked = True
         self._marked_at = self._read_at = 0.0
-        #: When the lease was about to be given back, by ``time.monotonic``: until then nobody else has read.
+        #: When the lease had been given back, by ``time.monotonic``. Whoever takes it then writes down an
+        #: intent and asks the vendor, so nobody else's read is older.
         self.left_at = 0.0
 
     @property
@@ -282,13 +283,13 @@ class Collector:
         return empty
 
     def _release(self, lease: Lease) -> None:
-        self.left_at = time.monotonic()
         try:
             unmarked = None if self._marked else self._interval
-            self._leases.release(lease, read=unmarked, ago=self.left_at - self._read_at)
+            self._leases.release(lease, read=unmarked, ago=time.monotonic() - self._read_at)
         except errors.StoreUnavailable:
             # It runs out by itself; the error that took the store away is the one to show.
             self._log.warning("the lease could not be released; it runs out in %.0f s", self._lease_seconds)
+        self.left_at = time.monotonic()
 
     def _conclude(self, collected: Collected, seconds: float) -> None:
         self._log.info(

@@ -30,7 +30,7 @@ class Visit(NamedTuple):
     :param read_at: when it was read last, before this visit and by whomever, by ``time.monotonic``; never is
         minus infinity.
     :param collected: what was collected; ``None`` if the queue was not due.
-    :param left_at: until when nobody else can have read it after this visit, by ``time.monotonic``.
+    :param left_at: when this visit gave the queue back, by ``time.monotonic``: reads by others come later.
     """
 
     wait: float
