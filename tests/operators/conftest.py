@@ -1,14 +1,17 @@
-"""A chat group's webhook on loopback, for the notifiers of low balances."""
+"""A chat group's webhook on loopback, and a store with a little of everything."""
 
 from __future__ import annotations
 
 import json
 import threading
+from datetime import UTC
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+
+from airflow_provider_sms.records import Balance, DeliveryStatus, Reply, Report
 
 
 class _Webhook(BaseHTTPRequestHandler):
@@ -37,3 +40,44 @@ def chat(monkeypatch):
     yield heard
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def filled(store_connection):
+    """Two messages of today, a report, a reply that is a formula, and a balance."""
+    from airflow_provider_sms.store import frames
+    from airflow_provider_sms.store.balances import Balances
+    from airflow_provider_sms.store.ledger import Ledger
+    from airflow_provider_sms.store.plans import PlannedBatch, PlannedSend
+
+    store = store_connection
+    ledger = Ledger(store)
+    ledger.plan(
+        PlannedSend("campaign", "sms_main", "wavecom", "f" * 64, template_id="t1"),
+        [PlannedBatch(1, "planned", ["13800130001", "18600000002"], "您的订单已发货【公司】")],
+    )
+    ledger.claim("campaign", 1, "worker", 60, "ref1")
+    ledger.settle("campaign", 1, "accepted", owner="worker", message_ids=["77"])
+    delivered = Report("77", "13800130001", DeliveryStatus.DELIVERED, "DELIVRD", "", "", store.now())
+    _land(store, "reports", delivered)
+    _land(store, "replies", Reply("", "13800130001", "=cmd|' /C calc'!A0", "", store.now()))
+    Balances(store).record("sms_main", "wavecom", Balance(98))
+    day = store.now().astimezone(UTC).date()
+    frames.refresh_delivery_daily(store, day, day, timezone="UTC")
+    return store
+
+
+@pytest.fixture
+def day(filled):
+    """Give the day (UTC) on which the store was filled."""
+    return filled.now().astimezone(UTC).date()
+
+
+def _land(store, queue, *records: Any):
+    from airflow_provider_sms.store.journal import Journal
+    from airflow_provider_sms.store.landing import Landing
+
+    journal = Journal(store)
+    page = journal.begin("sms_main", "wavecom", queue, "reader")
+    journal.keep(page, b"raw")
+    Landing(store).land(page, "sms_main", "wavecom", queue, records)
