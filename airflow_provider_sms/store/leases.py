@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
     from airflow_provider_sms.store.engine import Store
 
-    #: Who has a queue's lease, and until when; ``None`` when nobody has, or there is no row of the queue.
-    _Holder = tuple[str, datetime | None] | None
-
 _OWNER_LENGTH = 250
 
 _this = (leases.c.conn_id == bindparam("conn"), leases.c.queue == bindparam("of_queue"))
@@ -100,19 +97,20 @@ class Leases:
         """
         owner = owner[:_OWNER_LENGTH]
         # The row is there but for the first time, so it is looked for by taking it.
-        lease, holder = self._take(conn_id, queue, owner, seconds)
-        if lease is None and holder is None:
+        held = self._take(conn_id, queue, owner, seconds)
+        if held is None:
             self._make_row(conn_id, queue)
-            lease, holder = self._take(conn_id, queue, owner, seconds)
-        if lease is None:
-            raise _busy(conn_id, queue, holder)
-        return lease
+            held = self._take(conn_id, queue, owner, seconds)
+        if held is None or held.owner != owner:
+            raise _busy(conn_id, queue, held)
+        return held
 
-    def _take(self, conn_id: str, queue: str, owner: str, seconds: float) -> tuple[Lease | None, _Holder]:
-        def take(connection: Connection) -> tuple[Lease | None, _Holder]:
-            if _taken.run(connection, conn=conn_id, of_queue=queue, me=owner, seconds=seconds).rowcount == 1:
-                return Lease(conn_id, queue, owner, _expiry(connection, conn_id, queue)), None
-            return None, _holder(connection, conn_id, queue)
+    def _take(self, conn_id: str, queue: str, owner: str, seconds: float) -> Lease | None:
+        """Take the lease if it is free; whose it is now, ``None`` if nobody's."""
+
+        def take(connection: Connection) -> Lease | None:
+            _taken.run(connection, conn=conn_id, of_queue=queue, me=owner, seconds=seconds)
+            return _found(connection, conn_id, queue)
 
         return self._store.transact(take)
 
@@ -122,18 +120,16 @@ class Leases:
 
         :raises QueueBusy: another holds it now; what is read from here on would be read twice at once.
         """
-        held = leases.update().where(*_held(lease)).values(expires_at=ServerTime(seconds))
+        longer = leases.update().where(*_held(lease)).values(expires_at=ServerTime(seconds))
 
-        def hold(connection: Connection) -> tuple[Lease | None, _Holder]:
-            if connection.execute(held).rowcount == 1:
-                expires_at = _expiry(connection, lease.conn_id, lease.queue)
-                return Lease(lease.conn_id, lease.queue, lease.owner, expires_at), None
-            return None, _holder(connection, lease.conn_id, lease.queue)
+        def hold(connection: Connection) -> Lease | None:
+            connection.execute(longer)
+            return _found(connection, lease.conn_id, lease.queue)
 
-        renewed, holder = self._store.transact(hold)
-        if renewed is None:
-            raise _busy(lease.conn_id, lease.queue, holder)
-        return renewed
+        held = self._store.transact(hold)
+        if held is None or held.owner != lease.owner:
+            raise _busy(lease.conn_id, lease.queue, held)
+        return held
 
     def release(self, lease: Lease, *, read: float | None = None, ago: float = 0.0) -> None:
         """
@@ -181,12 +177,8 @@ class Leases:
 
     def holder(self, conn_id: str, queue: str) -> Lease | None:
         """Tell who holds the lease of a queue, if anybody does."""
-        statement = select(leases).where(*_of(conn_id, queue), leases.c.expires_at > ServerTime())
         with self._store.reading() as connection:
-            row = connection.execute(statement).one_or_none()
-        if row is None or row.owner is None:
-            return None
-        return Lease(conn_id, queue, row.owner, row.expires_at)
+            return _found(connection, conn_id, queue, leases.c.expires_at > ServerTime())
 
     def _make_row(self, conn_id: str, queue: str) -> None:
         def make(connection: Connection) -> None:
@@ -205,21 +197,16 @@ def _held(lease: Lease) -> tuple[ColumnElement[bool], ...]:
     return (and_(*_of(lease.conn_id, lease.queue)), leases.c.owner == lease.owner)
 
 
-def _expiry(connection: Connection, conn_id: str, queue: str) -> datetime:
-    expires_at: datetime = connection.execute(
-        select(leases.c.expires_at).where(*_of(conn_id, queue))
-    ).scalar_one()
-    return expires_at
-
-
-def _holder(connection: Connection, conn_id: str, queue: str) -> _Holder:
-    wanted = select(leases.c.owner, leases.c.expires_at).where(*_of(conn_id, queue))
+def _found(
+    connection: Connection, conn_id: str, queue: str, *conditions: ColumnElement[bool]
+) -> Lease | None:
+    wanted = select(leases.c.owner, leases.c.expires_at).where(*_of(conn_id, queue), *conditions)
     row = connection.execute(wanted).one_or_none()
-    return None if row is None or row.owner is None else (row.owner, row.expires_at)
+    return None if row is None or row.owner is None else Lease(conn_id, queue, row.owner, row.expires_at)
 
 
-def _busy(conn_id: str, queue: str, holder: _Holder) -> QueueBusy:
-    owner, until = holder or ("", None)
+def _busy(conn_id: str, queue: str, held: Lease | None) -> QueueBusy:
+    owner, until = (held.owner, held.expires_at) if held else ("", None)
     lease = f" by a lease until {until:%Y-%m-%d %H:%M:%S} UTC, or longer if it goes on" if until else ""
     msg = (
         f"connection {conn_id!r}: {owner or 'another worker'} is reading the {queue} queue{lease}; "
