@@ -6,9 +6,13 @@ A customer who was asked to confirm an appointment answers `1`; one who wants no
 whoever collected them: the watcher, another DAG, or the vendor's own push.
 
 **An event is a wake-up, not a parcel.** Several may start one run, and one may be told twice. So **handle**
-asks the tables which replies it has not handled yet, and writes each down together with what it meant, in one
-transaction: each is handled once, and none is forgotten. The hourly schedule is for a wake-up that came while
-the DAG was paused.
+asks the tables which replies it has not handled yet, and writes each down together with what it meant, in a
+transaction of its own: each is handled once, and none is forgotten. The hourly schedule is for a wake-up that
+came while the DAG was paused.
+
+Runs may overlap; the tables' keys keep them apart. With `max_active_runs=1` a reply would sometimes wait for half a
+minute: Airflow notes that a DAG has as many runs as it may when its file is parsed during one, and may
+not look again before it parses the file the next time.
 
 What is kept is in two tables of the user's own, made on first use in the database of `customers`:
 `appointment_replies`, one row per handled reply, and `sms_opt_outs`, whom not to text again.
@@ -28,7 +32,7 @@ from airflow_provider_sms.assets import queue_asset
 from airflow_provider_sms.triggers.sms import SmsQueueEventTrigger
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection
+    from sqlalchemy.engine import Engine
 
 CHINA = "Asia/Shanghai"
 SMS_CONN_ID = "sms_beidoutong"
@@ -57,7 +61,7 @@ replies = queue_asset(
     ),
     start_date=pendulum.datetime(2026, 1, 1, tz=CHINA),
     catchup=False,
-    max_active_runs=1,
+    max_active_runs=4,
     default_args={"retries": 2, "retry_delay": timedelta(seconds=10)},
     doc_md=__doc__,
     tags=["example", "sms"],
@@ -72,11 +76,11 @@ def example_sms_reply_driven() -> None:
         from airflow.providers.common.compat.sdk import BaseHook
 
         landed = replies_since(datetime.now(UTC) - OLDEST)
+        customers = BaseHook.get_hook(CUSTOMERS_CONN_ID).get_sqlalchemy_engine()
         counts = {"acknowledged": 0, "opted_out": 0, "other": 0}
-        with BaseHook.get_hook(CUSTOMERS_CONN_ID).get_sqlalchemy_engine().begin() as customers:
-            for page_id, seq, mobile, content in not_handled(customers, landed):
-                meaning = meaning_of(content)
-                write_down(customers, page_id, seq, mobile, meaning)
+        for page_id, seq, mobile, content in not_handled(customers, landed):
+            meaning = meaning_of(content)
+            if write_down(customers, page_id, seq, mobile, meaning):
                 counts[meaning] += 1
         log.info(
             "%(acknowledged)d acknowledged, %(opted_out)d opted out, %(other)d said something else", counts
@@ -109,39 +113,51 @@ def replies_since(moment: datetime) -> list[tuple[str, int, str, str]]:
         return [tuple(row) for row in store.execute(wanted.order_by(table.c.received_at))]
 
 
-def not_handled(customers: Connection, landed: list[tuple[str, int, str, str]]) -> list[tuple[Any, ...]]:
+def not_handled(customers: Engine, landed: list[tuple[str, int, str, str]]) -> list[tuple[Any, ...]]:
     """Leave out the replies that an earlier run has handled."""
     from sqlalchemy import text
 
-    customers.execute(
-        text("""
-            CREATE TABLE IF NOT EXISTS appointment_replies (
-                page_id VARCHAR(64), seq INTEGER, mobile VARCHAR(32), meaning VARCHAR(16),
-                handled_at VARCHAR(32), PRIMARY KEY (page_id, seq)
+    with customers.begin() as connection:
+        connection.execute(
+            text("""
+                CREATE TABLE IF NOT EXISTS appointment_replies (
+                    page_id VARCHAR(64), seq INTEGER, mobile VARCHAR(32), meaning VARCHAR(16),
+                    handled_at VARCHAR(32), PRIMARY KEY (page_id, seq)
+                )
+            """)
+        )
+        connection.execute(
+            text(
+                "CREATE TABLE IF NOT EXISTS sms_opt_outs (mobile VARCHAR(32) PRIMARY KEY, since VARCHAR(32))"
             )
-        """)
-    )
-    customers.execute(
-        text("CREATE TABLE IF NOT EXISTS sms_opt_outs (mobile VARCHAR(32) PRIMARY KEY, since VARCHAR(32))")
-    )
-    handled = {tuple(row) for row in customers.execute(text("SELECT page_id, seq FROM appointment_replies"))}
+        )
+        handled = {tuple(row) for row in connection.execute(text("SELECT page_id, seq FROM appointment_replies"))}
     return [reply for reply in landed if reply[:2] not in handled]
 
 
-def write_down(customers: Connection, page_id: str, seq: int, mobile: str, meaning: str) -> None:
-    """Keep what a reply meant; the tables' keys let nothing be done twice."""
+def write_down(customers: Engine, page_id: str, seq: int, mobile: str, meaning: str) -> bool:
+    """Keep what a reply meant, unless another run was quicker; the tables' keys let nothing be done twice."""
     from sqlalchemy import text
+    from sqlalchemy.exc import IntegrityError
 
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    customers.execute(
-        text("INSERT INTO appointment_replies VALUES (:page_id, :seq, :mobile, :meaning, :now)"),
-        {"page_id": page_id, "seq": seq, "mobile": mobile, "meaning": meaning, "now": now},
-    )
-    known = customers.execute(text("SELECT 1 FROM sms_opt_outs WHERE mobile = :mobile"), {"mobile": mobile})
-    if meaning == "opted_out" and known.first() is None:
-        customers.execute(
-            text("INSERT INTO sms_opt_outs VALUES (:mobile, :now)"), {"mobile": mobile, "now": now}
-        )
+    try:
+        with customers.begin() as connection:
+            connection.execute(
+                text("INSERT INTO appointment_replies VALUES (:page_id, :seq, :mobile, :meaning, :now)"),
+                {"page_id": page_id, "seq": seq, "mobile": mobile, "meaning": meaning, "now": now},
+            )
+            if meaning == "opted_out":
+                connection.execute(
+                    text("""
+                        INSERT INTO sms_opt_outs SELECT :mobile, :now
+                        WHERE NOT EXISTS (SELECT 1 FROM sms_opt_outs WHERE mobile = :mobile)
+                    """),
+                    {"mobile": mobile, "now": now},
+                )
+    except IntegrityError:
+        return False
+    return True
 
 
 example_sms_reply_driven()

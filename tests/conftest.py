@@ -60,11 +60,22 @@ def sandbox():
         yield gateway
 
 
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory):
+    """Make a SQLite store without a row, as a file to copy: its tables and views take longer than most tests."""
+    from airflow_provider_sms.store.engine import Store
+
+    folder = tmp_path_factory.mktemp("empty")
+    Store.open(f"sqlite:///{folder}/sms.db", spool_dir=folder / "spool").close()
+    return folder / "sms.db"
+
+
 @pytest.fixture
-def store(tmp_path):
+def store(tmp_path, empty_store):
     """Open a real SQLite store with a spool of its own."""
     from airflow_provider_sms.store.engine import Store
 
+    shutil.copy(empty_store, tmp_path / "sms.db")
     store = Store.open(f"sqlite:///{tmp_path}/sms.db", spool_dir=tmp_path / "spool")
     yield store
     store.close()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import multiprocessing
+import runpy
+import sys
 import threading
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +19,9 @@ from airflow_provider_sms.collecting import Collector, queue_named
 from airflow_provider_sms.sending import Origin, SendOrder, send
 
 LOG = logging.getLogger("tests.flows")
+#: Forks processes that have everything imported: one starts in a tenth of a second instead of two.
+_FORKING = multiprocessing.get_context("forkserver")
+_FORKING.set_forkserver_preload(["airflow_provider_sms.collecting", "airflow_provider_sms.sending"])
 
 
 class Naps:
@@ -67,6 +74,29 @@ def collect(store, naps):
         return collector.run(**limits)
 
     return run
+
+
+@pytest.fixture
+def begin(monkeypatch):
+    """Begin a process of one of the scripts here: ``begin(SCRIPT, given)`` gives it, to be killed or waited for."""
+    begun = []
+
+    def run(script: Any, given: dict[str, Any]) -> Any:
+        process = _FORKING.Process(
+            target=runpy.run_path, args=(str(script),), kwargs={"run_name": "__main__"}, daemon=True
+        )
+        # A process starts with the arguments that its parent has at that moment.
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "argv", [str(script), json.dumps(given)])
+            process.start()
+        begun.append(process)
+        return process
+
+    yield run
+    for process in begun:
+        process.kill()
+        process.join()
+        process.close()
 
 
 @pytest.fixture

@@ -29,8 +29,6 @@ def main() -> int:
     store = Store.open(f"sqlite:///{given['folder']}/sms.db", spool_dir=Path(given["folder"]) / "spool")
     log = logging.getLogger("one_collect")
     with Gateway(vendor, account) as gateway:
-        sys.stdout.write("ready\n")
-        sys.stdout.flush()
         try:
             Collector(gateway, store, queue_named(given["queue"]), owner=owner_name(), log=log).run()
         except QueueBusy:

@@ -2,6 +2,7 @@
 A process that sends once, for tests that kill it: arguments come as one JSON object.
 
 ``die_at`` names a point of the flow and its how-manieth occurrence; there the process ends by SIGKILL.
+What came of it is in ``told.json`` of its folder.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ def main() -> int:
         on_unknown=given.get("on_unknown", "fail"),
         origin=Origin("dag", "task", "run"),
     )
+    told = Path(given["folder"]) / "told.json"
     with Gateway(vendor, account) as gateway:
         try:
             result = send(
@@ -69,9 +71,9 @@ def main() -> int:
                 log=logging.getLogger("one_send"),
             )
         except SmsError as error:
-            sys.stdout.write(json.dumps({"error": type(error).__name__, "told": str(error)}))
+            told.write_text(json.dumps({"error": type(error).__name__, "told": str(error)}), encoding="utf-8")
             return 3
-    sys.stdout.write(json.dumps(result))
+    told.write_text(json.dumps(result), encoding="utf-8")
     return 0
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -18,7 +15,7 @@ TEXT = "您好【公司】"
 
 
 @pytest.fixture
-def dead_submit(sandbox, tmp_path):
+def dead_submit(begin, sandbox, tmp_path):
     """Let a process die between the vendor's acceptance of its only batch and the writing of that."""
 
     def die(vendor, people):
@@ -30,8 +27,9 @@ def dead_submit(sandbox, tmp_path):
             "people": people,
             "die_at": {"of": "Gateway", "method": "submit", "occurrence": 1, "after": True},
         }
-        ended = subprocess.run([sys.executable, str(SCRIPT), json.dumps(order)], timeout=60, check=False)  # noqa: S603
-        assert ended.returncode == -9
+        ended = begin(SCRIPT, order)
+        ended.join(60)
+        assert ended.exitcode == -9
 
     return die
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import random
 import sqlite3
-import subprocess
-import sys
 import time
 from collections import Counter
 from contextlib import suppress
@@ -46,8 +43,14 @@ def check_nothing_lost(sandbox, rows, vendor, page_size):
     return lost - page_size * quarantined, suspect
 
 
+def ended(process):
+    """Wait for the end of a process; give its exit code."""
+    process.join(60)
+    return process.exitcode
+
+
 @pytest.mark.parametrize(("vendor", "extra", "page_size"), PAGES, ids=[page[0] for page in PAGES])
-def test_a_collector_killed_at_random_moments(sandbox, rows, tmp_path, vendor, extra, page_size):
+def test_a_collector_killed_at_random_moments(begin, sandbox, rows, tmp_path, vendor, extra, page_size):
     """Kill after kill, then a run to the end: every page landed, or is suspect and visible."""
     chance = random.Random(page_size)  # noqa: S311 - the same moments every time
     sandbox.queue_reports(vendor, page_size * 40)
@@ -57,23 +60,21 @@ def test_a_collector_killed_at_random_moments(sandbox, rows, tmp_path, vendor, e
         "folder": str(tmp_path),
         "queue": "reports",
     }
-    command = [sys.executable, str(SCRIPT), json.dumps(given)]
     kills = 0
     while kills < KILLS:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603 - our own script
-        process.stdout.readline()
         calls = sandbox.calls.count(vendor, "reports")
+        process = begin(SCRIPT, given)
         deadline = time.monotonic() + 20
-        while sandbox.calls.count(vendor, "reports") == calls and process.poll() is None:
+        while sandbox.calls.count(vendor, "reports") == calls and process.is_alive():
             assert time.monotonic() < deadline
             time.sleep(0.002)
         time.sleep(chance.uniform(0, 0.15))
         process.kill()
-        process.communicate()
-        assert process.returncode in {-9, 4}
-        kills += process.returncode == -9
+        process.join()
+        assert process.exitcode in {-9, 4}
+        kills += process.exitcode == -9
     sandbox.faults.clear()
-    while (code := subprocess.run(command, check=False, capture_output=True).returncode) != 0:  # noqa: S603
+    while (code := ended(begin(SCRIPT, given))) != 0:
         assert code == 4
         time.sleep(0.1)
     assert sandbox.waiting(vendor, "reports") == 0

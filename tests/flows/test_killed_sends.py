@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -24,7 +22,7 @@ FINAL = {BatchState.ACCEPTED, BatchState.REJECTED, BatchState.NOT_SENT, BatchSta
 
 
 @pytest.fixture
-def start(sandbox, tmp_path, numbers):
+def start(begin, sandbox, tmp_path, numbers):
     """Start a process that sends 500 numbers by five calls, one at a time."""
 
     def run(vendor="wavecom", **given: Any):
@@ -35,20 +33,22 @@ def start(sandbox, tmp_path, numbers):
             "content": TEXT,
             "people": numbers(500),
         }
-        return subprocess.Popen(  # noqa: S603 - our own script
-            [sys.executable, str(SCRIPT), json.dumps(order | given)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        return begin(SCRIPT, order | given)
 
     return run
 
 
-def _end(process):
-    """Wait for a process and give its code and what it printed."""
-    told, complaint = process.communicate(timeout=60)
-    assert process.returncode in {0, 3, -9}, complaint.decode()
-    return process.returncode, json.loads(told) if told else None
+@pytest.fixture
+def end(tmp_path):
+    """Wait for a process and give its code and what it told."""
+    told = tmp_path / "told.json"
+
+    def run(process):
+        process.join(60)
+        assert process.exitcode in {0, 3, -9}
+        return process.exitcode, None if process.exitcode < 0 else json.loads(told.read_text(encoding="utf-8"))
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -72,12 +72,14 @@ def _end(process):
     ],
     ids=str,
 )
-def test_a_send_killed_between_two_statements(start, sandbox, rows, of, method, occurrence, after, under_way):
+def test_a_send_killed_between_two_statements(
+    start, end, sandbox, rows, of, method, occurrence, after, under_way
+):
     """The next run sends what was not sent; a batch that was under way is unknown and stays so."""
     point = {"of": of, "method": method, "occurrence": occurrence, "after": after}
-    killed, _ = _end(start(die_at=point))
+    killed, _ = end(start(die_at=point))
     assert killed == -9
-    told = [_end(start()) for _ in range(2)]
+    told = [end(start()) for _ in range(2)]
     states = Counter(rows("SELECT state FROM sms_batches"))
     assert states["accepted"] + states["unknown"] == 5
     assert states["unknown"] <= under_way
@@ -92,7 +94,7 @@ def test_a_send_killed_between_two_statements(start, sandbox, rows, of, method, 
     assert 100 * states["accepted"] <= sandbox.count_messages("wavecom") <= 500
 
 
-def test_sends_killed_at_random_moments(start, sandbox, store, rows):
+def test_sends_killed_at_random_moments(start, end, sandbox, store, rows):
     """Twelve kills over one send: nobody twice, and each batch ends in exactly one state."""
     chance = random.Random(7)  # noqa: S311 - the same moments every time
     sandbox.faults.add(Fault("slow", operation="send", seconds=0.15, times=None))
@@ -101,17 +103,17 @@ def test_sends_killed_at_random_moments(start, sandbox, store, rows):
         process = start()
         deadline = time.monotonic() + 30
         while sandbox.calls.in_flight_now("wavecom", "send") == 0:
-            if process.poll() is not None or time.monotonic() > deadline:
+            if not process.is_alive() or time.monotonic() > deadline:
                 break
             time.sleep(0.005)
         time.sleep(chance.uniform(0, 0.25))
         process.kill()
-        process.communicate()
-        kills += process.returncode == -9
-        if process.returncode == 0 or set(rows("SELECT state FROM sms_batches")) <= {"accepted", "unknown"}:
+        process.join()
+        kills += process.exitcode == -9
+        if process.exitcode == 0 or set(rows("SELECT state FROM sms_batches")) <= {"accepted", "unknown"}:
             break
     sandbox.faults.clear()
-    _end(start())
+    end(start())
     states = Counter(rows("SELECT state FROM sms_batches"))
     assert kills >= 3
     assert sandbox.accepted_more_than_once() == {}
