@@ -10,8 +10,8 @@ asks the tables which replies it has not handled yet, and writes each down toget
 transaction of its own: each is handled once, and none is forgotten. The hourly schedule is for a wake-up that
 came while the DAG was paused.
 
-Runs may overlap; the tables' keys keep them apart. With `max_active_runs=1` a reply would sometimes wait for half a
-minute: Airflow notes that a DAG has as many runs as it may when its file is parsed during one, and may
+Runs may overlap; the tables' keys keep them apart. With `max_active_runs=1` a reply would sometimes wait for
+half a minute: Airflow notes that a DAG has as many runs as it may when its file is parsed during one, and may
 not look again before it parses the file the next time.
 
 What is kept is in two tables of the user's own, made on first use in the database of `customers`:
@@ -131,7 +131,9 @@ def not_handled(customers: Engine, landed: list[tuple[str, int, str, str]]) -> l
                 "CREATE TABLE IF NOT EXISTS sms_opt_outs (mobile VARCHAR(32) PRIMARY KEY, since VARCHAR(32))"
             )
         )
-        handled = {tuple(row) for row in connection.execute(text("SELECT page_id, seq FROM appointment_replies"))}
+        handled = {
+            tuple(row) for row in connection.execute(text("SELECT page_id, seq FROM appointment_replies"))
+        }
     return [reply for reply in landed if reply[:2] not in handled]
 
 

@@ -62,7 +62,7 @@ def sandbox():
 
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory):
-    """Make a SQLite store without a row, as a file to copy: its tables and views take longer than most tests."""
+    """Make a SQLite store without a row, to be copied: making its tables takes longer than most tests."""
     from airflow_provider_sms.store.engine import Store
 
     folder = tmp_path_factory.mktemp("empty")

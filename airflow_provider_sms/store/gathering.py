@@ -89,7 +89,7 @@ def _land(
         return False
     sizes = [each.page.size for each in gathered]
     now = store.clock(connection)
-    columns["page_id"] = list(chain.from_iterable([each.page_id] * each.page.size for each in gathered))
+    columns["page_id"] = _page_ids(gathered)
     columns["seq"] = list(chain.from_iterable(map(range, sizes)))
     columns |= {"conn_id": conn_id, "vendor": vendor, "landed_at": now}
     if store.number_hash_key:
@@ -103,6 +103,13 @@ def _land(
         ],
     )
     return True
+
+
+def _page_ids(gathered: Sequence[Gathered]) -> str | list[str]:
+    """Give the page of each row: one for all when it is."""
+    if len(gathered) == 1:
+        return gathered[0].page_id
+    return list(chain.from_iterable([each.page_id] * each.page.size for each in gathered))
 
 
 def _times_of_reading(connection: Connection, gathered: Sequence[Gathered]) -> Mapping[str, datetime] | None:

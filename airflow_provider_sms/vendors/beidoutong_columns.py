@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_sms.errors import VendorBusy, VendorRejected, WireFormatError
 from airflow_provider_sms.records import DeliveryStatus, ReportColumns, ReportPage
+from airflow_provider_sms.vendors.tiling import columns_of
 from airflow_provider_sms.vendors.xml import LocalTimes
 
 if TYPE_CHECKING:
@@ -76,9 +77,11 @@ def read_columns(
 def _columns(records: bytes, zone: ZoneInfo) -> ReportColumns | None:
     if not records.isascii():
         return None
-    found = _RECORD.findall(records.decode("ascii"))
-    mobiles, tasks, statuses, times, codes, extnos, rest = zip(*found, strict=True)
-    if any(rest) or "0" in tasks:
+    found = columns_of(_RECORD, records.decode("ascii"))
+    if found is None:
+        return None
+    mobiles, tasks, statuses, times, codes, extnos = found
+    if "0" in tasks:
         return None
     known = LocalTimes(zone)
     try:
@@ -93,7 +96,12 @@ def _columns(records: bytes, zone: ZoneInfo) -> ReportColumns | None:
         mobiles,
         list(map(meanings.__getitem__, statuses)),
         statuses,
-        codes,
-        extnos,
+        _said(codes),
+        _said(extnos),
         list(map(known.__getitem__, times)),
     )
+
+
+def _said(values: list[str | None]) -> list[str]:
+    """Give what elements say of which some may be closed at once."""
+    return [value or "" for value in values]

@@ -16,6 +16,7 @@ from urllib.parse import unquote_to_bytes
 from airflow_provider_sms import text
 from airflow_provider_sms.records import DeliveryStatus, Reply, Report, ReportColumns, ReportPage
 from airflow_provider_sms.vendors.base import LONGEST_TEXT
+from airflow_provider_sms.vendors.tiling import columns_of
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -103,12 +104,10 @@ def read_columns(response: WireResponse, zone: ZoneInfo) -> ReportPage | None:
         return None
     if len(response.body) > LONGEST_TEXT:
         return None
-    found = _REPORT_LINE_OR_REST.findall(response.body.decode("ascii"))
-    if not found:
+    found = columns_of(_REPORT_LINE_OR_REST, response.body.decode("ascii"))
+    if found is None:
         return None
-    mobiles, written, linkids, words, extnos, rest = zip(*found, strict=True)
-    if any(rest):
-        return None
+    mobiles, written, linkids, words, extnos = found
     try:
         times = {time: utc(time, zone) for time in set(written)}
     except ValueError:

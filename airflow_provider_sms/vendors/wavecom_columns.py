@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_sms.records import DeliveryStatus, ReportColumns, ReportPage
 from airflow_provider_sms.vendors.base import LONGEST_TEXT
+from airflow_provider_sms.vendors.tiling import columns_of
 
 if TYPE_CHECKING:
     from airflow_provider_sms.wire import WireResponse
@@ -39,11 +40,11 @@ def read_columns(response: WireResponse) -> ReportPage | None:
         return None
     answer = response.body.decode("ascii").strip(_BLANKS)
     declared, _, records = answer.partition("|")
-    found = _RECORD.findall(records)
-    if not found or not _COUNT.fullmatch(declared) or len(found) != int(declared):
+    found = columns_of(_RECORD, records)
+    if found is None or not _COUNT.fullmatch(declared) or len(found[0]) != int(declared):
         return None
-    ids, mobiles, statuses, rest = zip(*found, strict=True)
-    if any(rest) or (statuses[-1] in BEGINNINGS and not records.endswith("|")):
+    ids, mobiles, statuses = found
+    if statuses[-1] in BEGINNINGS and not records.endswith("|"):
         return None
     meanings = {status: _STATUSES.get(status, _UNKNOWN) for status in set(statuses)}
     nothing, never = [""] * len(ids), [None] * len(ids)

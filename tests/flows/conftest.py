@@ -78,7 +78,7 @@ def collect(store, naps):
 
 @pytest.fixture
 def begin(monkeypatch):
-    """Begin a process of one of the scripts here: ``begin(SCRIPT, given)`` gives it, to be killed or waited for."""
+    """Begin a process of a script here, to be killed or waited for: ``begin(SCRIPT, given)`` gives it."""
     begun = []
 
     def run(script: Any, given: dict[str, Any]) -> Any:

@@ -46,7 +46,9 @@ def end(tmp_path):
     def run(process):
         process.join(60)
         assert process.exitcode in {0, 3, -9}
-        return process.exitcode, None if process.exitcode < 0 else json.loads(told.read_text(encoding="utf-8"))
+        return process.exitcode, None if process.exitcode < 0 else json.loads(
+            told.read_text(encoding="utf-8")
+        )
 
     return run
 
