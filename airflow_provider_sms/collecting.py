@@ -113,9 +113,9 @@ class Collector:
         self._held_at = 0.0
         self._marked = True
         self._marked_at = self._read_at = 0.0
-        #: When the lease had been given back, by ``time.monotonic``. Whoever takes it then writes down an
-        #: intent and asks the vendor, so nobody else's read is older.
-        self.left_at = 0.0
+        #: Which read of the queue was the last when the lease was given back, see
+        #: :meth:`~airflow_provider_sms.store.leases.Leases.release`.
+        self.last_read: Any = None
 
     @property
     def so_far(self) -> Collected:
@@ -285,11 +285,10 @@ class Collector:
     def _release(self, lease: Lease) -> None:
         try:
             unmarked = None if self._marked else self._interval
-            self._leases.release(lease, read=unmarked, ago=time.monotonic() - self._read_at)
+            self.last_read = self._leases.release(lease, read=unmarked, ago=time.monotonic() - self._read_at)
         except errors.StoreUnavailable:
             # It runs out by itself; the error that took the store away is the one to show.
             self._log.warning("the lease could not be released; it runs out in %.0f s", self._lease_seconds)
-        self.left_at = time.monotonic()
 
     def _conclude(self, collected: Collected, seconds: float) -> None:
         self._log.info(

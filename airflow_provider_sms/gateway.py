@@ -54,6 +54,8 @@ class Gateway:
         self.account = account
         self._transport: Transport = transport or HttpTransport(account.endpoint)
         self._fetched_wsdl: dict[str, bytes] = {}
+        #: Whether a queue is being read, and the vendor has the word.
+        self.is_waiting = False
 
     def __enter__(self) -> Self:
         return self
@@ -187,7 +189,11 @@ class Gateway:
 
         :raises NoAnswer: not a byte of an answer came.
         """
-        return self._transport.exchange(request)
+        self.is_waiting = True
+        try:
+            return self._transport.exchange(request)
+        finally:
+            self.is_waiting = False
 
     def parse(self, queue: Queue, response: WireResponse) -> Page[Report] | Page[Reply]:
         """

@@ -49,7 +49,7 @@ def delivery_of(store: Store, send_key: str) -> DeliveryCounts:
         .where(status.c.delivery.is_not(None))
         .group_by(status.c.delivery)
     )
-    with store.reading() as connection:
+    with store.asking() as connection:
         return _counts(dict(connection.execute(statement).all()))
 
 
@@ -68,7 +68,7 @@ def reports_since(store: Store, conn_id: str, since: datetime) -> DeliveryCounts
         .where(reports.c.landed_at >= since)
         .group_by(reports.c.status)
     )
-    with store.reading() as connection:
+    with store.asking() as connection:
         return _counts(dict(connection.execute(statement).all()))
 
 
@@ -89,7 +89,7 @@ def replies_since(
     )
     if mobile is not None:
         statement = statement.where(replies.c.mobile == mobile)
-    with store.reading() as connection:
+    with store.asking() as connection:
         return [
             ArrivedReply(f"{page}:{seq}", content) for page, seq, content in connection.execute(statement)
         ]

@@ -109,15 +109,27 @@ class Store:
 
     def run(self, statement: Prepared, **values: Any) -> int:
         """
-        Run one statement and commit it; on PostgreSQL by itself, which takes one round trip and not three.
+        Run one statement and commit it.
 
         :param values: as for :meth:`Prepared.run <airflow_provider_sms.store.prepared.Prepared.run>`.
         :return: how many rows it changed.
         :raises StoreUnavailable: as for :meth:`begin`.
         """
-        alone = self._committing
-        with mapped_errors(), alone.connect() if alone else self.engine.begin() as connection:
-            return statement.run(connection, **values).rowcount
+        return self.one_by_one(lambda connection: statement.run(connection, **values).rowcount)
+
+    def one_by_one(self, work: Callable[[Connection], ResultT]) -> ResultT:
+        """
+        Do something whose statements may each be committed by itself: on PostgreSQL they are.
+
+        There a statement takes one round trip then, and not three. Elsewhere it is a transaction.
+
+        :param work: as for :meth:`transact`.
+        :raises StoreUnavailable: as for :meth:`begin`.
+        """
+        if self._committing is None:
+            return self.transact(work)
+        with mapped_errors(), self._committing.connect() as connection:
+            return work(connection)
 
     @cached_property
     def _committing(self) -> Engine | None:
@@ -152,6 +164,18 @@ class Store:
         :raises StoreUnavailable: as for :meth:`begin`.
         """
         with mapped_errors(), self.engine.connect() as connection:
+            yield connection.execution_options(sms_read_only=True)
+
+    @contextmanager
+    def asking(self) -> Iterator[Connection]:
+        """
+        Give a connection for short questions, each of which sees what is committed by then.
+
+        The same as :meth:`reading` without the round trips of a transaction on PostgreSQL; rows come at once.
+
+        :raises StoreUnavailable: as for :meth:`begin`.
+        """
+        with mapped_errors(), (self._committing or self.engine).connect() as connection:
             yield connection.execution_options(sms_read_only=True)
 
     @contextmanager

@@ -75,11 +75,11 @@ _keep = (
     )
 )
 _kept = Prepared(_keep)
-#: Both at once, for a database whose statements may change two things.
+# Here and below, two things at once are for PostgreSQL, whose statements may change both.
 _kept_and_begun = Prepared(
     _begun_after_one_of(_keep.returning(pages.c.conn_id, pages.c.vendor, pages.c.queue, pages.c.owner).cte())
 )
-_empty = Prepared(
+_close_empty = (
     pages.update()
     .where(pages.c.page_id == bindparam("page"), pages.c.state == literal_column(f"'{PageState.READ.value}'"))
     .values(
@@ -90,13 +90,15 @@ _empty = Prepared(
         landed_at=ServerTime(),
     )
 )
-_forgotten = Prepared(
+_forget = (
     pages.delete()
     .where(pages.c.conn_id == bindparam("conn"), pages.c.queue == bindparam("of_queue"))
     .where(pages.c.state == literal_column(f"'{PageState.EMPTY.value}'"))
     .where(pages.c.started_at < ServerTime(-EMPTY_READS_STAY))
     .where(pages.c.source == literal_column(f"'{PULL}'"), pages.c.error.is_(None))
 )
+_empty, _forgotten = Prepared(_close_empty), Prepared(_forget)
+_empty_and_forgotten = Prepared(_close_empty.add_cte(_forget.returning(pages.c.page_id).cte()))
 _open = Prepared(
     select(pages.c.page_id)
     .where(pages.c.conn_id == bindparam("conn"), pages.c.queue == bindparam("of_queue"))
@@ -236,9 +238,12 @@ class Journal:
         :param declared: how many records the vendor said the page has.
         :return: whether the page was waiting to land until now.
         """
+        these, this = {"conn": conn_id, "of_queue": queue}, {"page": page_id, "said": declared}
+        if self._store.dialect == "postgresql":
+            return self._store.run(_empty_and_forgotten, **these, **this) == 1
         with self._store.begin() as connection:
-            _forgotten.run(connection, conn=conn_id, of_queue=queue)
-            return _empty.run(connection, page=page_id, said=declared).rowcount == 1
+            _forgotten.run(connection, **these)
+            return _empty.run(connection, **this).rowcount == 1
 
     def withdraw(self, page_id: str) -> None:
         """Take back the intent of a read that surely did not happen: nothing is to be seen of it."""
@@ -282,7 +287,7 @@ class Journal:
 
     def has_open(self, conn_id: str, queue: str) -> bool:
         """Tell whether a queue has pages that are being read, or were read and have not landed."""
-        with self._store.reading() as connection:
+        with self._store.asking() as connection:
             return _open.run(connection, conn=conn_id, of_queue=queue).first() is not None
 
     def mark_suspects(self, conn_id: str, queue: str, keep: str = "") -> list[str]:

@@ -35,21 +35,25 @@ _free = or_(leases.c.owner.is_(None), leases.c.owner == bindparam("me"), leases.
 _later = ServerTime(bindparam("seconds", type_=Float()))
 _taken = Prepared(leases.update().where(*_this, _free).values(owner=bindparam("me"), expires_at=_later))
 _read = Prepared(_mine.values(last_read_at=ServerTime(), next_read_at=_later))
-_given_back = Prepared(_mine.values(owner=None, expires_at=None))
-_read_and_given_back = Prepared(
-    _mine.values(
-        owner=None,
-        expires_at=None,
-        last_read_at=ServerTime(bindparam("since", type_=Float())),
-        next_read_at=_later,
-    )
+_give_back = _mine.values(owner=None, expires_at=None)
+_read_and_give_back = _give_back.values(
+    last_read_at=ServerTime(bindparam("since", type_=Float())), next_read_at=_later
 )
+_given_back, _read_and_given_back = Prepared(_give_back), Prepared(_read_and_give_back)
+#: The same, for databases whose updates tell what they wrote.
+_telling = {
+    given_back: Prepared(update.returning(leases.c.last_read_at))
+    for given_back, update in ((_given_back, _give_back), (_read_and_given_back, _read_and_give_back))
+}
+_last_read = Prepared(select(leases.c.last_read_at).where(*_this))
 _due = Prepared(
     select(
         Elapsed(ServerTime(), leases.c.next_read_at).cast(Float),
         Elapsed(leases.c.last_read_at, ServerTime()).cast(Float),
+        leases.c.last_read_at,
     ).where(*_this)
 )
+_holds = select(leases.c.owner, leases.c.expires_at).where(*_this)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +76,12 @@ class Due(NamedTuple):
 
     :param wait: in so many seconds.
     :param age: so many seconds after it was last read, by whomever; ``None`` if it never was.
+    :param last: which read was the last, as :meth:`Leases.release` gives it; another one is not equal to it.
     """
 
     wait: float
     age: float | None
+    last: Any = None
 
 
 class Leases:
@@ -112,7 +118,7 @@ class Leases:
             _taken.run(connection, conn=conn_id, of_queue=queue, me=owner, seconds=seconds)
             return _found(connection, conn_id, queue)
 
-        return self._store.transact(take)
+        return self._store.one_by_one(take)
 
     def renew(self, lease: Lease, seconds: float) -> Lease:
         """
@@ -131,22 +137,28 @@ class Leases:
             raise _busy(lease.conn_id, lease.queue, held)
         return held
 
-    def release(self, lease: Lease, *, read: float | None = None, ago: float = 0.0) -> None:
+    def release(self, lease: Lease, *, read: float | None = None, ago: float = 0.0) -> Any:
         """
         Give a lease back; one that another holds by now stays his.
 
         :param read: also note that the queue was read, and is to be left alone for so many seconds.
         :param ago: so many seconds before now it was read.
+        :return: which read was the last when the lease was given back; ``None`` if it was another's by then.
         """
         values: dict[str, Any] = {"conn": lease.conn_id, "of_queue": lease.queue, "me": lease.owner}
+        given_back = _given_back if read is None else _read_and_given_back
+        if read is not None:
+            values |= {"seconds": read - ago, "since": -ago}
 
-        def give_back(connection: Connection) -> None:
-            if read is None:
-                _given_back.run(connection, **values)
-            else:
-                _read_and_given_back.run(connection, **values, seconds=read - ago, since=-ago)
+        def give_back(connection: Connection) -> Any:
+            # Together with giving it back: a moment later, the last read may be another's.
+            if connection.dialect.update_returning:
+                return _telling[given_back].run(connection, **values).scalar()
+            if given_back.run(connection, **values).rowcount == 0:
+                return None
+            return _last_read.run(connection, conn=lease.conn_id, of_queue=lease.queue).scalar()
 
-        self._store.transact(give_back)
+        return self._store.one_by_one(give_back)
 
     def mark_read(self, lease: Lease, interval: float) -> None:
         """
@@ -155,7 +167,7 @@ class Leases:
         :param interval: the vendor's least seconds between two reads.
         """
         values: dict[str, Any] = {"conn": lease.conn_id, "of_queue": lease.queue, "me": lease.owner}
-        self._store.transact(lambda connection: _read.run(connection, **values, seconds=interval))
+        self._store.run(_read, **values, seconds=interval)
 
     def wait_seconds(self, conn_id: str, queue: str, interval: float = 0.0) -> float:
         """
@@ -168,16 +180,16 @@ class Leases:
 
     def due(self, conn_id: str, queue: str, interval: float = 0.0) -> Due:
         """Tell when a queue was read last and may be read again; parameters as in :meth:`wait_seconds`."""
-        with self._store.reading() as connection:
+        with self._store.asking() as connection:
             row: Any = _due.run(connection, conn=conn_id, of_queue=queue).one_or_none()
         if row is None or row[1] is None:
             return Due(0.0, None)
         wait, age = float(row[0] or 0.0), float(row[1])
-        return Due(max(0.0, wait, interval - age), max(0.0, age))
+        return Due(max(0.0, wait, interval - age), max(0.0, age), row[2])
 
     def holder(self, conn_id: str, queue: str) -> Lease | None:
         """Tell who holds the lease of a queue, if anybody does."""
-        with self._store.reading() as connection:
+        with self._store.asking() as connection:
             return _found(connection, conn_id, queue, leases.c.expires_at > ServerTime())
 
     def _make_row(self, conn_id: str, queue: str) -> None:
@@ -200,8 +212,8 @@ def _held(lease: Lease) -> tuple[ColumnElement[bool], ...]:
 def _found(
     connection: Connection, conn_id: str, queue: str, *conditions: ColumnElement[bool]
 ) -> Lease | None:
-    wanted = select(leases.c.owner, leases.c.expires_at).where(*_of(conn_id, queue), *conditions)
-    row = connection.execute(wanted).one_or_none()
+    wanted = _holds.where(*conditions) if conditions else _holds
+    row = connection.execute(wanted, {"conn": conn_id, "of_queue": queue}).one_or_none()
     return None if row is None or row.owner is None else Lease(conn_id, queue, row.owner, row.expires_at)
 
 

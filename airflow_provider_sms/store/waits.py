@@ -57,7 +57,7 @@ class Waits:
 
     def condition(self, wait_id: str) -> str | None:
         """Give what is waited for; ``None`` when nobody waits any more."""
-        with self._store.reading() as connection:
+        with self._store.asking() as connection:
             found: str | None = connection.scalar(select(waits.c.condition).where(waits.c.wait_id == wait_id))
         return found
 

@@ -3,9 +3,10 @@ Poll queues from an event loop: each once per interval, for all triggers that wa
 
 A poll is the same collection that a worker does, in a thread. The threads are this module's own: the loop's
 default ones are few, and others wait for them. Only so many polls may be at work at once, since busy threads
-keep the loop from its turn, and who asked first gets the next place. One whose vendor has not answered within
-a second is waiting, not working: it keeps its thread and gives up its place; and until that account answers
-again, it shares a few places with others like it. So accounts that hang delay no others.
+keep the loop from its turn, and who asked first gets the next place. One whose vendor has not answered when
+it is looked after a second later is waiting, not working: it keeps its thread and gives up its place; and
+until that account answers again, it shares a few places with others like it. So accounts that hang delay no
+others.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ ResultT = TypeVar("ResultT")
 
 _PLACES = 16
 _PLACES_OF_SILENT_ONES = 4
-_WORKING_SECONDS = 1.0
+_LOOKED_AFTER_SECONDS = 1.0
+#: No work takes so long: whoever has not asked the vendor by then waits for a store that hangs.
+_WORKING_SECONDS = 5.0
 #: So many accounts may hang at once before one has to wait for another's time-out.
 _THREADS = 256
 #: For questions to the store, which nobody hangs in for long.
@@ -102,15 +105,22 @@ class Polls:
         """Ask the store something, in a thread."""
         return await _in(self._lookers, question)
 
-    async def work(self, visit: Callable[[], ResultT], *, silent: bool) -> ResultT:
+    async def work(
+        self, visit: Callable[[], ResultT], *, is_waiting: Callable[[], bool], silent: bool
+    ) -> ResultT:
         """
         Do a poll in a thread, when there is a place for it.
 
+        :param is_waiting: tells whether it waits for the vendor at the moment.
         :param silent: whether the vendor did not answer the last time.
         """
         async with self._places_of_silent_ones if silent else self._places:
+            began = time.monotonic()
             work = asyncio.ensure_future(_in(self._threads, visit))
-            await asyncio.wait({work}, timeout=_WORKING_SECONDS)
+            await asyncio.wait({work}, timeout=_LOOKED_AFTER_SECONDS)
+            # Where the machine has too much to do, work takes longer: more of it at once ends no sooner.
+            while not (work.done() or is_waiting() or time.monotonic() - began >= _WORKING_SECONDS):
+                await asyncio.wait({work}, timeout=_LOOKED_AFTER_SECONDS)
         return await work
 
 
@@ -130,7 +140,8 @@ class PolledQueue:
         self._under_way: asyncio.Task[Outcome] | None = None
         self._more = False
         self._silent = self._pushed = False
-        self._read_at = self._left_at = self._stirred_at = -math.inf
+        self._read_at = self._stirred_at = -math.inf
+        self._left: Any = None
         self._ages_at = 0.0
         self._failures = 0
         self._held_until = 0.0
@@ -219,7 +230,11 @@ class PolledQueue:
         # The queue held more than one visit took: go on at the vendor's own pace.
         least = 0.0 if self._more else interval * (1 - _SOONER)
         try:
-            visited = await self._polls.work(lambda: self._visit(opened, least, log), silent=self._silent)
+            visited = await self._polls.work(
+                lambda: self._visit(opened, least, log),
+                is_waiting=lambda: opened.gateway.is_waiting,
+                silent=self._silent,
+            )
         except QueueBusy as busy:
             self._stir(time.monotonic() + _LANDING_SECONDS)
             wait = min(interval if least else _BUSY_SECONDS, _BUSY_SECONDS)
@@ -241,13 +256,13 @@ class PolledQueue:
         except BaseException:
             self._stir(time.monotonic())
             raise
-        if visited.read_at > self._left_at:
+        if visited.found != self._left:
             # Somebody else has read since we were here; what they read may land yet.
             self._stir(visited.read_at + _LANDING_SECONDS)
         if visited.collected is None:
             self._read_at = visited.read_at
             return visited
-        self._read_at, self._left_at = began, visited.left_at
+        self._read_at, self._left = began, visited.left
         if visited.collected.records:
             self._stir(time.monotonic())
         elif not visited.collected.pages and not visited.collected.queue_empty:

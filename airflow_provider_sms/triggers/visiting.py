@@ -30,13 +30,16 @@ class Visit(NamedTuple):
     :param read_at: when it was read last, before this visit and by whomever, by ``time.monotonic``; never is
         minus infinity.
     :param collected: what was collected; ``None`` if the queue was not due.
-    :param left_at: when this visit gave the queue back, by ``time.monotonic``: reads by others come later.
+    :param found: which read was the last before this visit; ``None`` if there was none.
+    :param left: which one was the last when this visit gave the queue back; what is found there the next time
+        is equal to it unless others have read since.
     """
 
     wait: float
     read_at: float
     collected: Collected | None = None
-    left_at: float = -math.inf
+    found: Any = None
+    left: Any = None
 
 
 def visit(
@@ -55,7 +58,7 @@ def visit(
     due = Leases(opened.store).due(conn_id, queue, interval)
     read_at = -math.inf if due.age is None else time.monotonic() - due.age
     if due.wait > 0:
-        return Visit(due.wait, read_at)
+        return Visit(due.wait, read_at, found=due.last)
     tags = metrics.Tags(opened.gateway.vendor.name, conn_id, queue, core=True, legacy=opened.legacy_metrics)
     metrics.queue_age(tags, due.age)
     collector = Collector(
@@ -70,7 +73,7 @@ def visit(
         opened.gateway.close()
     if collected.records:
         log.info("%d records of the %s of connection %r landed", collected.records, queue, conn_id)
-    return Visit(0.0, read_at, collected, collector.left_at)
+    return Visit(0.0, read_at, collected, due.last, collector.last_read)
 
 
 class _Quiet:
