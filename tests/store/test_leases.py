@@ -120,3 +120,21 @@ def test_a_lease_that_is_given_back_says_when_its_queue_was_read(store):
     assert 300.0 <= due.age < 400.0
     assert due.wait == pytest.approx(500.0 - due.age, abs=0.1)
     assert leases.holder("sms_main", "reports") is None
+
+
+def test_whoever_gives_a_lease_back_learns_which_read_was_the_last(store):
+    """Found again it is equal; another's read is not, and a lease that was lost tells nothing."""
+    leases = Leases(store)
+    queue = ("sms_main", "reports")
+    assert leases.due(*queue).last is None
+    mine = leases.release(leases.acquire(*queue, "me", 60), read=0.0)
+    assert mine is not None
+    assert leases.due(*queue).last == mine
+    # Who read nothing leaves it as it was.
+    assert leases.release(leases.acquire(*queue, "you", 60)) == mine
+    lost = leases.acquire(*queue, "slow", -1)
+    theirs = leases.release(leases.acquire(*queue, "you", 60), read=0.0, ago=-0.01)
+    assert theirs != mine
+    assert leases.due(*queue).last == theirs
+    assert leases.release(lost, read=0.0) is None
+    assert leases.due(*queue).last == theirs

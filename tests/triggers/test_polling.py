@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import threading
 import time
 from datetime import UTC, datetime
 
@@ -107,6 +108,27 @@ def test_what_others_read_is_looked_for(sandbox, connections, gateway_of, store)
 
 def collect_as_worker(gateway, store):
     Collector(gateway, store, queue_named("replies"), owner="a worker", log=LOG).run()
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_place_is_given_up_while_the_vendor_has_the_word(monkeypatch, waits):
+    """Who works for longer than others keeps it: on a busy machine, more at once would only be slower."""
+    monkeypatch.setattr(polling, "_PLACES", 1)
+    monkeypatch.setattr(polling, "_LOOKED_AFTER_SECONDS", 0.1)
+    done = threading.Event()
+
+    async def both():
+        polls = Polls.here()
+        first = asyncio.create_task(polls.work(done.wait, is_waiting=lambda: waits, silent=False))
+        second = asyncio.create_task(polls.work(lambda: "done", is_waiting=lambda: False, silent=False))
+        await asyncio.wait({second}, timeout=0.6)
+        overtaken = second.done()
+        done.set()
+        return overtaken, await asyncio.gather(first, second)
+
+    overtaken, results = asyncio.run(both())
+    assert overtaken is waits
+    assert results == [True, "done"]
 
 
 def test_accounts_that_hang_delay_no_others(connections):
