@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, bindparam, select
+from sqlalchemy import Integer, and_, bindparam, select
 
 from airflow_provider_sms.records import BatchState
 from airflow_provider_sms.store import bulk
@@ -43,7 +43,7 @@ _OF_LAST_OUTCOME = (
     "error",
 )
 
-_locked = select(
+_looked_at = (
     batches.c.batch_no,
     batches.c.send_id,
     batches.c.vendor,
@@ -52,12 +52,7 @@ _locked = select(
     batches.c.reference,
     batches.c.claim_owner,
     batches.c.attempts,
-).with_for_update()
-# In order, so that two workers who want the same batches wait for each other instead of both.
-_locked = _locked.where(
-    batches.c.send_key == bindparam("of_send"), batches.c.batch_no.in_(bindparam("wanted", expanding=True))
-).order_by(batches.c.batch_no)
-
+)
 _this = and_(batches.c.send_key == bindparam("of_send"), batches.c.batch_no == bindparam("of_batch"))
 _settled = Prepared(
     batches.update()
@@ -80,6 +75,15 @@ _settled = Prepared(
 _known_ids = select(batch_ids.c.batch_no, batch_ids.c.vendor_message_id).where(
     batch_ids.c.send_id == bindparam("of_id"), batch_ids.c.batch_no.in_(bindparam("wanted", expanding=True))
 )
+
+
+@lru_cache(maxsize=64)
+def _locked(count: int) -> Prepared:
+    """Make the statement that locks so many batches and looks at them."""
+    wanted = [bindparam(f"batch_{place}", type_=Integer()) for place in range(count)]
+    these = and_(batches.c.send_key == bindparam("of_send"), batches.c.batch_no.in_(wanted))
+    # In order, so that two workers who want the same batches wait for each other instead of both.
+    return Prepared(select(*_looked_at).where(these).order_by(batches.c.batch_no).with_for_update())
 
 
 @lru_cache(maxsize=8)
@@ -251,7 +255,8 @@ def names_of_messages(ids: Sequence[str], recipients: int) -> dict[str, str | No
 
 
 def _lock(connection: Connection, send_key: str, numbers: Iterable[int]) -> Sequence[Any]:
-    return connection.execute(_locked, {"of_send": send_key, "wanted": list(numbers)}).all()
+    wanted = {f"batch_{place}": number for place, number in enumerate(numbers)}
+    return _locked(len(wanted)).run(connection, of_send=send_key, **wanted).all()
 
 
 def _may_settle(row: Row[Any], outcome: Outcome, owner: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from itertools import repeat
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Boolean, Integer, exc
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #: From so many rows on, COPY is worth its extra round trips; with a table to go through, it has more.
 COPY_FROM = 200
 APPEND_BY_COPY_FROM = 10
+#: Rows that are joined and handed to the server at a time.
+_PIECE = 2_000
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _SPECIAL = ("\\", "\t", "\n", "\r")
 
@@ -51,15 +53,17 @@ def upsert(
 
 def _copy(connection: Connection, table: Table, into: str, columns: Mapping[str, Any], count: int) -> None:
     texts = [_as_text(table.c[name], values, count) for name, values in columns.items()]
-    lines = "\n".join(map("\t".join, zip(*texts, strict=True)))
+    lines = map("\t".join, zip(*texts, strict=True))
     driver_connection: Any = connection.connection.driver_connection
     with (
         _errors_told(connection),
         driver_connection.cursor() as cursor,
         cursor.copy(f"COPY {into} ({', '.join(columns)}) FROM STDIN") as copy,
     ):
-        copy.write(lines)
-        copy.write("\n")
+        # In pieces: the server writes one while the next is joined.
+        while piece := "\n".join(islice(lines, _PIECE)):
+            copy.write(piece)
+            copy.write("\n")
 
 
 @contextmanager

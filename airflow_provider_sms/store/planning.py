@@ -90,28 +90,23 @@ def _write_batches(
 ) -> None:
     if not planned:
         return
-    connection.execute(
-        batches.insert(),
-        [
-            {
-                **_common(send),
-                "send_id": send_id,
-                "batch_no": batch.batch_no,
-                "state": BatchState.PREPARED,
-                "reference": batch.reference,
-                "recipients": len(batch.mobiles),
-                "segments": batch.total_segments,
-                "content": batch.content,
-                "templated": bool(batch.values),
-                "template_id": send.template_id,
-                "extno": batch.extno,
-                "send_at": batch.send_at,
-                "attempts": 0,
-                "prepared_at": now,
-            }
-            for batch in planned
-        ],
-    )
+    columns = {
+        **_common(send),
+        "send_id": send_id,
+        "batch_no": [batch.batch_no for batch in planned],
+        "state": BatchState.PREPARED.value,
+        "reference": [batch.reference for batch in planned],
+        "recipients": [len(batch.mobiles) for batch in planned],
+        "segments": [batch.total_segments for batch in planned],
+        "content": [batch.content for batch in planned],
+        "templated": [bool(batch.values) for batch in planned],
+        "template_id": send.template_id,
+        "extno": [batch.extno for batch in planned],
+        "send_at": [batch.send_at for batch in planned],
+        "attempts": 0,
+        "prepared_at": now,
+    }
+    bulk.append(connection, batches, columns, len(planned))
     for chunk in _chunks(planned):
         _write_recipients(connection, send_id, chunk, hash_key)
 
