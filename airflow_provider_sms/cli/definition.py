@@ -13,7 +13,10 @@ from typing import Any
 from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand, lazy_load_command, positive_int
 
 _HERE = "airflow_provider_sms.cli"
-_PAGE_STATES = ("reading", "read", "landed", "empty", "quarantined", "suspect", "spooled", "torn")
+_PAGE_STATES = (
+    *("reading", "read", "landed", "empty", "quarantined", "suspect"),
+    *("spooled", "torn", "unreadable"),
+)
 
 
 def _argument(flags: tuple[str, ...], **options: Any) -> Arg:

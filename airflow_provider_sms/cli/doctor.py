@@ -6,7 +6,7 @@ import os
 import tempfile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_provider_sms.cli.pages import ADVICE, SPOOLED, TORN, most_lost
+from airflow_provider_sms.cli.pages import ADVICE, SPOOLED, TORN, UNREADABLE, most_lost
 from airflow_provider_sms.cli.reached import account_of, known_to, sms_connections, store_of
 from airflow_provider_sms.cli.speaking import NEEDS_A_PERSON, command, counted, say
 
@@ -109,6 +109,10 @@ def _spool(folder: Path) -> Iterator[Finding]:
         yield Finding(_PERSON, f"spool: {counted(waiting, 'page')}", f"these {ADVICE[SPOOLED]}")
     if torn := spool.torn():
         yield Finding(_PERSON, f"spool: {counted(len(torn), 'torn file')}", f"these {ADVICE[TORN]}")
+    if theirs := spool.unreadable():
+        yield Finding(
+            _PERSON, f"spool: {counted(len(theirs), 'unreadable file')}", f"these {ADVICE[UNREADABLE]}"
+        )
 
 
 # --- the connections -------------------------------------------------------------------------------

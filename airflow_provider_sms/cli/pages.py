@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 SPOOLED = "spooled"
 TORN = "torn"
+UNREADABLE = "unreadable"
+#: States of pages that are files on this machine; all others are the store's.
+OF_FILES = (SPOOLED, TORN, UNREADABLE)
 #: What to do about a page in a state that waits for a person.
 ADVICE = {
     "quarantined": (
@@ -41,8 +44,13 @@ ADVICE = {
         "them, or 'airflow sms replay'"
     ),
     TORN: (
-        "are files in this machine's spool that are not whole: a disk failed or was full. Nothing deletes "
-        "them; what they hold can be looked at, and the vendor asked for the records of that time"
+        "are files in this machine's spool that are not whole: a disk failed or was full, or the writer was "
+        "killed. Nothing deletes them; what they hold can be looked at, and the vendor asked for the records "
+        "of that time"
+    ),
+    UNREADABLE: (
+        "are files in this machine's spool that this user may not read. Let Airflow's user read and delete "
+        "them; the next collection on this machine then lands them"
     ),
 }
 
@@ -100,10 +108,10 @@ def most_lost(conn_id: str, vendor: str, queue: str) -> int | None:
 def _list(store: Store, args: Namespace) -> int:
     from airflow_provider_sms.store.attention import OPEN_STATES, find_pages
 
-    wanted = args.state or [*map(str, OPEN_STATES), SPOOLED, TORN]
+    wanted = args.state or [*map(str, OPEN_STATES), *OF_FILES]
     found = find_pages(
         store,
-        [state for state in wanted if state not in {SPOOLED, TORN}],
+        [state for state in wanted if state not in OF_FILES],
         conn_id=args.conn_id,
         limit=args.limit + 1,
         dismissed=args.all or bool(args.state),
@@ -143,8 +151,7 @@ def _spool_rows(store: Store, wanted: Iterable[str], conn_id: str | None) -> lis
     from airflow_provider_sms.store.spool import Spool
 
     spool = Spool(store.spool_dir)
-    empty = {"landed": 0, "lost_at_most": None}
-    rows = []
+    rows: list[dict[str, Any]] = []
     if SPOOLED in wanted:
         rows += [
             {
@@ -154,7 +161,8 @@ def _spool_rows(store: Store, wanted: Iterable[str], conn_id: str | None) -> lis
                 "source": page.source,
                 "state": SPOOLED,
                 "started": page.started_at.isoformat(timespec="seconds"),
-                **empty,
+                "landed": 0,
+                "lost_at_most": None,
                 "bytes": len(page.body),
                 "error": "the store was away",
             }
@@ -162,21 +170,27 @@ def _spool_rows(store: Store, wanted: Iterable[str], conn_id: str | None) -> lis
             if conn_id in {None, page.conn_id}
         ]
     if TORN in wanted:
-        rows += [
-            {
-                "page": path.stem,
-                "connection": None,
-                "queue": None,
-                "source": None,
-                "state": TORN,
-                "started": datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds"),
-                **empty,
-                "bytes": path.stat().st_size,
-                "error": str(path),
-            }
-            for path in spool.torn()
-        ]
+        rows += [_file_row(path, TORN, str(path)) for path in spool.torn()]
+    if UNREADABLE in wanted:
+        rows += [_file_row(path, UNREADABLE, f"{path}: {why}") for path, why in spool.unreadable().items()]
     return rows
+
+
+def _file_row(path: Path, state: str, error: str) -> dict[str, Any]:
+    """Make the row of a file that does not say what it holds."""
+    about = path.stat()
+    return {
+        "page": path.stem,
+        "connection": None,
+        "queue": None,
+        "source": None,
+        "state": state,
+        "started": datetime.fromtimestamp(about.st_mtime, UTC).isoformat(timespec="seconds"),
+        "landed": 0,
+        "lost_at_most": None,
+        "bytes": about.st_size,
+        "error": error,
+    }
 
 
 def _advise(rows: Sequence[dict[str, Any]]) -> None:

@@ -3,7 +3,9 @@ The spool: where a page goes that the vendor handed over and the database did no
 
 One file per page: a line of JSON that says what it is, how long its body is and the body's SHA-256,
 then the body. A file appears under its name only when all of it is on disk (temporary file, fsync,
-rename, fsync of the folder); one that is torn all the same is noticed and kept aside.
+rename, fsync of the folder); one that is torn all the same is noticed and kept aside. A writer that is
+killed before the renaming leaves a temporary file: an hour later a whole one is taken for the page that it
+is, and any other is torn.
 
 A file that cannot be read, or that the database does not take though it takes others, is left where it is and
 named in the log: the pages behind it are not to wait for it.
@@ -16,6 +18,8 @@ import json
 import logging
 import os
 import secrets
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -41,6 +45,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _SUFFIX = ".page"
 _TORN = ".torn"
+_TEMPORARY = ".tmp"
+#: After so many seconds nobody writes to a temporary file any more, whatever two machines' clocks say.
+_ABANDONED_SECONDS = 3600
 #: Bytes that any database takes, and that do not fit onto a disk that is all but full.
 _ORDINARY_LENGTH = 64 << 10
 #: Files this process has told of: a spool is swept every few seconds.
@@ -109,6 +116,7 @@ class Spool:
 
         Torn files are set aside; those that cannot be read are left, and named in the log.
         """
+        self._take_up_abandoned()
         for path in self._files(_SUFFIX):
             page = _load(path)
             if page is not None:
@@ -129,6 +137,18 @@ class Spool:
     def torn(self) -> list[Path]:
         """List the files that are not whole; they are never deleted."""
         return self._files(_TORN)
+
+    def unreadable(self) -> dict[Path, str]:
+        """Give the files of pages that this process may not read, and why."""
+        found: dict[Path, str] = {}
+        for path in self._files(_SUFFIX):
+            try:
+                path.open("rb").close()
+            except FileNotFoundError:
+                continue  # A sweeper took it.
+            except OSError as error:
+                found[path] = error.strerror or type(error).__name__
+        return found
 
     def sweep(self, store: Store) -> int:
         """
@@ -161,11 +181,18 @@ class Spool:
         # Names are page ids, and page ids sort by time.
         return sorted(self.directory.glob(f"*{suffix}"))
 
+    def _take_up_abandoned(self) -> None:
+        for path in self._files(_TEMPORARY):
+            # Another sweeper was faster, or the file is another user's.
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime >= _ABANDONED_SECONDS and (page := _whole(path)):
+                    path.rename(self._path(page.page_id))
+
     def _put(self, page: SpooledPage) -> Path:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._path(page.page_id)
         # A repeated push has the same page id, and may be written by several threads at the same time.
-        temporary = path.with_suffix(f".{os.getpid()}-{secrets.token_hex(8)}.tmp")
+        temporary = path.with_suffix(f".{os.getpid()}-{secrets.token_hex(8)}{_TEMPORARY}")
         descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:

@@ -104,16 +104,19 @@ def test_what_waits_for_a_person_is_counted(sms, store, connections):
     assert "suspect pages" not in sms("doctor", "--offline", "--conn-id", "sms_wavecom").out
 
 
-def test_pages_in_the_spool_and_torn_files_are_told(sms, spool, connections):
+def test_files_in_the_spool_are_told(sms, spool, connections):
     from airflow_provider_sms.store.spool import SpooledPage
 
     connections("wavecom")
     spool.put(SpooledPage("f" * 32, "sms_wavecom", "wavecom", "replies", b"x"))
     (spool.directory / "torn.torn").write_bytes(b"half")
+    # Nobody can read it as a file, not even root.
+    (spool.directory / "theirs.page").mkdir()
     said = sms("doctor", "--offline", "--conn-id", "sms_wavecom")
     assert said.status == 1
     assert "MEND  spool: 1 page\n" in said.out
     assert "MEND  spool: 1 torn file\n" in said.out
+    assert "MEND  spool: 1 unreadable file\n" in said.out
 
 
 def test_a_spool_that_cannot_be_written_is_told(sms, connections, monkeypatch, tmp_path):

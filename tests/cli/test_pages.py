@@ -35,7 +35,16 @@ def pages(store, connections, spool):
     spool.put(spooled)
     spool.directory.mkdir(parents=True, exist_ok=True)
     (spool.directory / "torn.torn").write_bytes(b"half")
-    return {"quarantined": broken, "suspect": suspect, "read": unlanded, "spooled": "f" * 32, "torn": "torn"}
+    # Nobody can read it as a file, not even root.
+    (spool.directory / "theirs.page").mkdir()
+    return {
+        "quarantined": broken,
+        "suspect": suspect,
+        "read": unlanded,
+        "spooled": "f" * 32,
+        "torn": "torn",
+        "unreadable": "theirs",
+    }
 
 
 def test_everything_that_waits_is_listed_and_says_what_to_do(sms, pages):
@@ -52,6 +61,7 @@ def test_everything_that_waits_is_listed_and_says_what_to_do(sms, pages):
         "At most 50 records may be lost",
         "the queue's next collection lands them",
         "files in this machine's spool that are not whole",
+        "Let Airflow's user read and delete them",
     ):
         assert advice in said.err
 
@@ -104,7 +114,7 @@ def test_a_page_is_dismissed_with_a_reason_and_keeps_its_bytes(sms, pages, store
     said = sms("pages", "--dismiss", "--reason", reason, pages["suspect"], pages["quarantined"])
     assert said.status == 0
     listed = json.loads(sms("pages", "--output", "json").out)
-    assert {row["state"] for row in listed} == {"read", "spooled", "torn"}
+    assert {row["state"] for row in listed} == {"read", "spooled", "torn", "unreadable"}
     everything = json.loads(sms("pages", "--all", "--output", "json").out)
     told = next(row for row in everything if row["page"] == pages["suspect"])
     assert told["state"] == "suspect, dismissed"

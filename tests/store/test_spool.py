@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +35,18 @@ def spooled(body=b"raw\nbytes\xff", **fields: Any):
 @pytest.fixture
 def spool(tmp_path):
     return Spool(tmp_path / "deep" / "spool")
+
+
+def refuse_to_open(refused, monkeypatch):
+    """Behave as the system does towards somebody who may not read a file (the tests may run as root)."""
+    real = Path.open
+
+    def opening(path, *args: Any, **named: Any):
+        if path == refused:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path, *args, **named)
+
+    monkeypatch.setattr(Path, "open", opening)
 
 
 @settings(max_examples=50, deadline=None)
@@ -108,6 +121,37 @@ def test_a_changed_byte_is_noticed(spool):
     path.write_bytes(path.read_bytes().replace(b"0001", b"0002"))
     assert list(spool.pages()) == []
     assert len(spool.torn()) == 1
+
+
+def _left_unnamed(spool, page, *, seconds, kept=None):
+    """Leave what a writer leaves that is killed before it gives its file a name."""
+    path = spool.put(page)
+    left = path.rename(path.with_suffix(".4711-0123456789abcdef.tmp"))
+    left.write_bytes(left.read_bytes()[:kept])
+    moment = time.time() - seconds
+    os.utime(left, (moment, moment))
+    return left
+
+
+def test_a_whole_file_of_a_killed_writer_is_taken_for_its_page(spool):
+    """Its bytes are the only copy. Nobody else's are touched: a writer may still be at it."""
+    earlier, page, fresh = spooled(), spooled(), spooled()
+    spool.put(earlier)
+    abandoned = _left_unnamed(spool, page, seconds=3700)
+    under_way = _left_unnamed(spool, fresh, seconds=60)
+    assert list(spool.pages()) == [earlier, page]
+    assert not abandoned.exists()
+    assert under_way.exists()
+    assert spool.torn() == []
+
+
+@pytest.mark.parametrize("kept", [0, 10, -1])
+def test_a_piece_that_a_killed_writer_left_is_torn(spool, kept):
+    left = _left_unnamed(spool, spooled(), seconds=3700, kept=kept)
+    content = left.read_bytes()
+    assert list(spool.pages()) == []
+    assert [path.read_bytes() for path in spool.torn()] == [content]
+    assert not left.exists()
 
 
 @pytest.mark.parametrize("line", [b"[]\n", b"{}\n", b"null\n", b'{"length": 0}\n', b"\xff\n", b""])
@@ -252,15 +296,9 @@ def test_a_file_that_cannot_be_read_holds_up_no_other(filled, monkeypatch, caplo
     """As one that another user wrote: it is left and named, and no error of the system's comes through."""
     theirs = filled.put(spooled())
     filled.put(whole := spooled())
-    read_bytes = Path.read_bytes
-
-    def refusing(path):
-        if path == theirs:
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        return read_bytes(path)
-
-    monkeypatch.setattr(Path, "read_bytes", refusing)
+    refuse_to_open(theirs, monkeypatch)
     assert list(filled.pages()) == [whole]
+    assert filled.unreadable() == {theirs: "Permission denied"}
     assert theirs.exists()
     assert theirs.name in caplog.text
     assert "Permission denied" in caplog.text
