@@ -28,8 +28,8 @@ def answers(store, land):
     return ask
 
 
-def reply(number=WANG, at=AT, extno=""):
-    return Reply(vendor_message_id="", mobile=number, content="好的", extno=extno, occurred_at=at)
+def reply(number=WANG, at=AT, extno="", vendor_id=""):
+    return Reply(vendor_message_id=vendor_id, mobile=number, content="好的", extno=extno, occurred_at=at)
 
 
 def test_the_only_message_is_the_one(sent, answers):
@@ -71,6 +71,47 @@ def test_an_extension_tells_messages_apart(sent, answers, extno, found):
     sent("b", [[WANG]], BatchState.ACCEPTED, at=AT - timedelta(hours=1), extno="34")
     [row] = answers(reply(extno=extno))
     assert (row["match"], row["candidates"], row["send_key"]) == found
+
+
+@pytest.mark.parametrize(
+    ("extno", "found"),
+    [("21", ("extno", 1, "a")), ("106921", ("extno", 1, "a")), ("31", ("extno", 1, "b"))],
+)
+def test_the_longest_extension_that_agrees_tells(sent, answers, extno, found):
+    """Each is an end of 21; who wrote to 21 meant 21, who wrote to 31 can only have meant 1."""
+    sent("a", [[WANG]], BatchState.ACCEPTED, at=AT - timedelta(hours=2), extno="21")
+    sent("b", [[WANG]], BatchState.ACCEPTED, at=AT - timedelta(hours=1), extno="1")
+    [row] = answers(reply(extno=extno))
+    assert (row["match"], row["candidates"], row["send_key"]) == found
+
+
+def test_a_reply_that_bears_a_messages_id_answers_that_one(sent, answers):
+    """Not the last one, and however old: the vendor says which."""
+    sent("survey", [[LI, WANG]], BatchState.ACCEPTED, at=AT - timedelta(days=30), ids=("41",))
+    sent("offer", [[WANG]], BatchState.ACCEPTED, at=AT - timedelta(hours=1), ids=("42",))
+    rows = answers(reply(vendor_id="41"), reply(vendor_id="43"), reply(vendor_id="0"), within_days=3)
+    told = [(row["match"], row["candidates"], row["send_key"]) for row in rows]
+    assert told == [("id", 1, "survey"), ("only", 1, "offer"), ("only", 1, "offer")]
+    assert (rows[0]["batch_no"], rows[0]["message_seq"], rows[0]["answer_seconds"]) == (1, 1, 30 * 86_400)
+
+
+def test_an_id_of_somebody_elses_message_tells_nothing(sent, answers):
+    """Another number's, or another vendor's."""
+    sent("hers", [[LI]], BatchState.ACCEPTED, at=AT - timedelta(hours=2), ids=("41",))
+    sent("his", [[WANG]], BatchState.ACCEPTED, at=AT - timedelta(hours=1), ids=("42",))
+    [row] = answers(reply(vendor_id="41"))
+    assert (row["match"], row["send_key"]) == ("only", "his")
+
+
+def test_two_accounts_whose_ids_agree_keep_their_replies(sent, answers):
+    """As with reports; where only another connection sent under the id, they share an account."""
+    sent("a", [[WANG]], BatchState.ACCEPTED, at=AT - timedelta(hours=2), ids=("41",))
+    sent("b", [[WANG]], BatchState.ACCEPTED, at=AT - timedelta(hours=1), ids=("41",), conn_id="sms_other")
+    [mine] = answers(reply(vendor_id="41"))
+    assert (mine["match"], mine["send_key"]) == ("id", "a")
+    sent("c", [[LI]], BatchState.ACCEPTED, at=AT - timedelta(hours=1), ids=("51",), conn_id="sms_other")
+    shared = answers(reply(LI, vendor_id="51"))[-1]
+    assert (shared["match"], shared["send_key"]) == ("id", "c")
 
 
 def test_an_extension_that_all_have_tells_nothing(sent, answers):
