@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_sms.assets import daily_asset
+from airflow_provider_sms.days import HOURS_A_DAY
 from airflow_provider_sms.hooks.store import DEFAULT_STORE_CONN_ID
 from airflow_provider_sms.hooks.verdict import failing_for_good
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import date
     from zoneinfo import ZoneInfo
 
@@ -34,9 +35,9 @@ class SmsDeliveryDailyOperator(BaseOperator):
     those that reports which came since have changed.
 
     :param start: first day, an ISO date or a date (templated). If empty: every day from as many days ago as
-        ``silent_after_hours`` reach back, up to today; and older days that have changed since then, for a
-        report came late, a scheduled message was due, an unknown batch was settled, or a refused one went
-        out on another day.
+        ``silent_after_hours`` reach back, up to today; after a pause, from as many days before the last such
+        run; and older days that are not in the table or have changed since then, for a report came late, a
+        scheduled message was due, an unknown batch was settled, or a refused one went out on another day.
     :param end: last day, included (templated); ``start`` alone is that one day.
     :param timezone: the zone whose days these are (templated).
     :param silent_after_hours: a message without a final report counts as silent this many hours after it was
@@ -79,18 +80,25 @@ class SmsDeliveryDailyOperator(BaseOperator):
         from airflow_provider_sms.hooks.store import open_store
         from airflow_provider_sms.store.frames import refresh_delivery_daily
         from airflow_provider_sms.store.frames.changes import changed_days
+        from airflow_provider_sms.store.frames.daily import note_up_to_date, up_to_date_since
 
         with failing_for_good():
             days = _checked(self.start, self.end, self.timezone, self.silent_after_hours, self.task_id)
             store = open_store(self.store_conn_id)
             zone = days.timezone.key
-            older = [] if days.named else changed_days(store, days.start, timezone=zone)
+            older: list[date] = []
+            began = store.now()
+            if not days.named:
+                days = days.reaching_back_from(up_to_date_since(store))
+                older = changed_days(store, days.start, timezone=zone)
             parts = [
                 refresh_delivery_daily(
                     store, first, last, timezone=zone, silent_after_hours=days.silent_after_hours
                 )
-                for first, last in [(days.start, days.end), *((day, day) for day in older)]
+                for first, last in [*days.spans(), *((day, day) for day in older)]
             ]
+            if not days.named:
+                note_up_to_date(store, began)
         counts = {name: sum(int(part[name].sum()) for part in parts) for name in _COUNTS}
         refreshed = (days.end - days.start).days + 1 + len(older)
         result = {"days": refreshed, "rows": sum(map(len, parts)), **counts}
@@ -116,6 +124,26 @@ class _Days(NamedTuple):
     silent_after_hours: float
     named: bool
 
+    def reaching_back_from(self, last: datetime | None) -> _Days:
+        """Begin as long before the last refresh as before this one: what was to be made meanwhile was not."""
+        if last is None:
+            return self
+        return self._replace(start=min(self.start, last.astimezone(self.timezone).date() - self.reach))
+
+    @property
+    def reach(self) -> timedelta:
+        """So many days after it a day still changes by itself."""
+        # Whoever was texted late that day became silent in the course of the day after these hours.
+        return timedelta(days=math.ceil(self.silent_after_hours / HOURS_A_DAY) + 1)
+
+    def spans(self) -> Iterator[tuple[date, date]]:
+        """Give the days in pieces, so that the days after a long pause need no more memory than a night's."""
+        first = self.start
+        while first <= self.end:
+            last = self.end if self.named else min(self.end, first + self.reach)
+            yield first, last
+            first = last + timedelta(days=1)
+
 
 def _checked(start: Any, end: Any, timezone: Any, silent_after_hours: Any, task_id: str) -> _Days:
     """
@@ -123,7 +151,7 @@ def _checked(start: Any, end: Any, timezone: Any, silent_after_hours: Any, task_
 
     :raises PreflightError: listing what is wrong with them.
     """
-    from airflow_provider_sms.days import HOURS_A_DAY, read_day, read_hours, read_zone
+    from airflow_provider_sms.days import read_day, read_hours, read_zone
     from airflow_provider_sms.errors import PreflightError
 
     problems: list[str] = []
@@ -139,9 +167,8 @@ def _checked(start: Any, end: Any, timezone: Any, silent_after_hours: Any, task_
         raise PreflightError(problems, f"task {task_id!r}")
     if first is None:
         today = datetime.now(zone).date()
-        # Whoever was texted late that day became silent in the course of the day after these hours.
-        first = today - timedelta(days=math.ceil(hours / HOURS_A_DAY) + 1)
-        return _Days(first, today, zone, hours, named=False)
+        days = _Days(today, today, zone, hours, named=False)
+        return days._replace(start=today - days.reach)
     return _Days(first, first if last is None else last, zone, hours, named=True)
 
 

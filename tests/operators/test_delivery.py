@@ -13,6 +13,7 @@ from airflow_provider_sms.hooks.sms import SmsHook
 from airflow_provider_sms.operators.delivery import SmsDeliveryDailyOperator
 from airflow_provider_sms.operators.sms import SmsCollectOperator
 from airflow_provider_sms.store import schema
+from airflow_provider_sms.store.frames import daily
 
 CHINA = ZoneInfo("Asia/Shanghai")
 
@@ -98,6 +99,31 @@ def test_older_days_that_have_changed_are_refreshed_as_well(connections, numbers
     result = refresh()
     assert (result["days"], result["rows"], result["intended"], result["silent"]) == (6, 1, 3, 3)
     assert rows("SELECT day, silent FROM sms_delivery_daily") == [(str(day), 3)]
+
+
+def test_after_a_pause_no_day_is_left_as_it_was(connections, numbers, today, store, rows):
+    """
+    Eleven nights without a refresh: days between were never made, the last one made was not silent yet.
+
+    After it, a night is a night again.
+    """
+    conn_id = connections("beidoutong")
+    last, between = (datetime.now(UTC) - timedelta(days=days) for days in (11, 8))
+    for send_key, moment in (("a", last), ("b", between)):
+        SmsHook.for_connection(conn_id).send(numbers(3), "您的订单已发货", send_key=send_key)
+        moved = dict.fromkeys(("submitted_at", "prepared_at", "settled_at"), moment)
+        with store.begin() as connection:
+            these = schema.batches.update().where(schema.batches.c.send_key == send_key)
+            connection.execute(these, moved)
+    night = last.astimezone(CHINA).date()
+    daily.refresh_delivery_daily(store, night, night, silent_after_hours=24 * 365)
+    daily.note_up_to_date(store, last)
+    assert rows("SELECT silent FROM sms_delivery_daily") == [0]
+    assert refresh()["days"] == 11 + 5
+    assert rows("SELECT day, silent FROM sms_delivery_daily ORDER BY day") == [
+        (str(moment.astimezone(CHINA).date()), 3) for moment in (last, between)
+    ]
+    assert refresh()["days"] == 5
 
 
 def test_a_batch_that_went_out_on_a_later_day_counts_once(connections, numbers, store, rows):

@@ -28,8 +28,14 @@ def old(store, sent):
         with store.begin() as connection:
             these = schema.batches.update().where(schema.batches.c.send_key == send_key)
             connection.execute(these, {"settled_at": settled_at, "send_at": send_at})
+        make_table(store)
 
     return make
+
+
+def make_table(store, zone="Asia/Shanghai"):
+    """Have the days around it in the table, so that only what changes later is found."""
+    frames.refresh_delivery_daily(store, DAY - timedelta(days=2), DAY + timedelta(days=2), timezone=zone)
 
 
 def changed(store, **options: Any):
@@ -37,10 +43,24 @@ def changed(store, **options: Any):
 
 
 def test_a_day_that_is_over_has_not_changed(store, old):
-    """Whether or not its figures were ever made."""
     old()
     assert changed(store) == []
     frames.refresh_delivery_daily(store, DAY, DAY)
+    assert changed(store) == []
+
+
+def test_a_day_that_was_never_made_is_found(store, old, sent):
+    """Nobody was there to make it, or one account's messages of it came to light only now."""
+    old()
+    with store.begin() as connection:
+        connection.execute(schema.delivery_daily.delete())
+    assert changed(store) == [DAY]
+    make_table(store)
+    sent("b", [["13800130002"]], BatchState.ACCEPTED, conn_id="sms_other")
+    with store.begin() as connection:
+        connection.execute(schema.batches.update(), {"settled_at": EARLY})
+    assert changed(store) == [DAY]
+    make_table(store)
     assert changed(store) == []
 
 
@@ -52,7 +72,9 @@ def test_a_day_on_whose_messages_a_report_landed(store, old, land, make_report):
     assert changed(store) == []
     land([make_report(MOBILE, "77", at=EARLY)])
     assert changed(store) == [DAY]
+    make_table(store, "UTC")
     assert changed(store, timezone="UTC") == [DAY - timedelta(days=1)]
+    make_table(store)
     with store.begin() as connection:
         connection.execute(schema.leases.delete())
         connection.execute(schema.push_queues.insert(), {"conn_id": "sms_main", "queue": "reports"})
@@ -79,7 +101,6 @@ def test_a_day_that_a_batch_has_left(store, old):
     """A refused batch that is submitted again belongs to the day of its last submit, and to no other."""
     old(state=BatchState.REJECTED)
     old("b")
-    frames.refresh_delivery_daily(store, DAY, DAY)
     with store.begin() as connection:
         these = schema.batches.update().where(schema.batches.c.send_key == "a")
         connection.execute(these, {"submitted_at": EARLY + timedelta(days=12)})
@@ -102,4 +123,5 @@ def test_days_are_those_of_the_zone(store, old, zone):
         old(send_at=EARLY + timedelta(days=40))
         with store.begin() as connection:
             connection.execute(schema.batches.update(), {"submitted_at": moment})
+        make_table(store, zone)
         assert changed(store, timezone=zone) == [day]

@@ -54,7 +54,7 @@ def changed_days(store: Store, before: date, *, timezone: str = "Asia/Shanghai")
 
     These are the days of messages on which a report landed since, which were due since (or still are to go
     out), or whose batch was settled since; and days that ``sms_delivery_daily`` has with another number of
-    messages than the batches have now.
+    messages than the batches have now, or not at all.
 
     It reads every batch once, and the reports that landed since.
 
@@ -79,8 +79,9 @@ def _by_batches(connection: Connection, before: date, since: datetime, zone: Zon
             counted[day, conn_id, vendor] += int(messages)
             if any(moment is not None and moment >= since for moment in (due, settled)):
                 yield day
-    for day, conn_id, vendor, intended in connection.execute(_told(before)):
-        if counted[day, conn_id, vendor] != int(intended):
+    told = {(day, conn, vendor): int(count) for day, conn, vendor, count in connection.execute(_told(before))}
+    for day, conn_id, vendor in counted.keys() | told.keys():
+        if counted[day, conn_id, vendor] != told.get((day, conn_id, vendor), 0):
             yield day
 
 

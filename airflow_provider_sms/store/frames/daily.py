@@ -6,7 +6,7 @@ Days are local days of a time zone.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
@@ -51,6 +51,8 @@ FIELDS = (
 _TRIES = 5
 #: Begins the names of rows in ``sms_meta``, one per day: which refresh wrote the day last.
 _WRITTEN = "daily "
+#: Names the row in ``sms_meta`` that says when all days were last brought up to date.
+_ALL_UP_TO_DATE = "all days up to date"
 _Rows = list[dict[str, Any]]
 
 
@@ -139,6 +141,24 @@ def _write(connection: Connection, start: date, end: date, rows: _Rows) -> None:
 
 def _mark(day: date) -> str:
     return f"{_WRITTEN}{day.isoformat()}"
+
+
+def up_to_date_since(store: Store) -> datetime | None:
+    """Tell when all days were last brought up to date, aware; ``None`` if they never were."""
+    with store.reading() as connection:
+        value = connection.scalar(select(meta.c.value).where(meta.c.name == _ALL_UP_TO_DATE))
+    return None if value is None else datetime.fromisoformat(value)
+
+
+def note_up_to_date(store: Store, moment: datetime) -> None:
+    """
+    Note that all days are up to date.
+
+    :param moment: the store's time before they were looked through.
+    """
+    with store.begin() as connection:
+        connection.execute(meta.delete().where(meta.c.name == _ALL_UP_TO_DATE))
+        connection.execute(meta.insert(), {"name": _ALL_UP_TO_DATE, "value": moment.isoformat()})
 
 
 def daily_frame(store: Store, start: date, end: date) -> pd.DataFrame:
