@@ -10,6 +10,7 @@ stays unknown.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_sms import errors
@@ -78,9 +79,12 @@ class Judge:
 
     def _yes(self, answer: Answer, receipt: Receipt) -> tuple[Outcome, bool]:
         batch, taken = answer.claimed.batch, receipt.accepted
+        where = f"connection {batch.conn_id!r} ({batch.vendor})"
+        took_none = taken is not None and taken <= 0
+        if took_none and (receipt.message_ids or receipt.vendor_batch_id):
+            return self._contradiction(answer, receipt, where), False
         self._unknown_in_a_row = 0
-        if taken is not None and taken <= 0:
-            where = f"connection {batch.conn_id!r} ({batch.vendor})"
+        if took_none:
             none = errors.VendorRejected(
                 f"{where}: the vendor took none of the batch's numbers.", receipt.code
             )
@@ -102,6 +106,13 @@ class Judge:
             accepted_count=taken,
         )
         return outcome, False
+
+    def _contradiction(self, answer: Answer, receipt: Receipt, where: str) -> Outcome:
+        """Leave open a yes with an id that took nobody: the reports under the id tell, so it is kept."""
+        failure = errors.SubmitUnknown(f"{where}: the vendor gave the batch an id and says that it took none")
+        self._unknown(answer, failure)
+        outcome = _no(answer, BatchState.UNKNOWN, failure, code=receipt.code, text=receipt.text)
+        return replace(outcome, vendor_batch_id=receipt.vendor_batch_id, message_ids=receipt.message_ids)
 
     def _refusal(self, answer: Answer, refusal: errors.VendorRejected) -> Outcome:
         # One text the vendor will not have says nothing about the next one; everything else does.

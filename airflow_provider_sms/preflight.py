@@ -142,7 +142,7 @@ def _surely_fine(
         return False
     # The literals stand in every text: so the pieces are checked, each once, not what was made of them.
     pieces = ["".join(template.literals), *map("".join, values.values())]
-    if not all(text.encodable(piece, account.charset) for piece in pieces):
+    if not all(text.encodable(piece, account.charset) and "\0" not in piece for piece in pieces):
         return False
     if limits.characters is None:
         return True

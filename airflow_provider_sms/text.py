@@ -17,7 +17,8 @@ JOINED_SEGMENT = 67
 _SEPARATORS = re.compile(r"[\s\-()\u2010-\u2015\ufeff\u200b\u200e\u202a-\u202e]+")
 _MOBILE = re.compile(r"1[3-9][0-9]{9}")
 _MOBILES = re.compile(r"(?:1[3-9][0-9]{9}\n)*")
-_LANDLINE = re.compile(r"0[1-9][0-9]{8,10}")
+#: Area codes are 010 and three or four digits from 02 to 09; 013 to 019 are mobile numbers behind a 0.
+_LANDLINE = re.compile(r"0(?:10|[2-9][0-9]{1,2})[0-9]{7,8}")
 _SIGNATURE_END = re.compile(r"【[^【】]+】\s*$")
 _SIGNATURE_START = re.compile(r"^\s*【[^【】]+】")
 

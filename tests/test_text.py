@@ -60,6 +60,12 @@ def test_a_number_with_an_area_code_where_the_vendor_takes_it(raw):
     assert text.normalise_mobile(raw) is None
 
 
+@pytest.mark.parametrize("raw", ["013800138000", "+86013800138000", "01380013800", "019912345678"])
+def test_a_mobile_number_behind_a_0_is_no_landline(raw):
+    """It would be a second recipient beside the number without it."""
+    assert text.normalise_mobile(raw, landline=True) is None
+
+
 @given(st.one_of(st.text(), st.integers(), st.floats(), st.none(), st.binary()))
 def test_whatever_is_given_is_eleven_ascii_digits_or_nothing(raw):
     found = text.normalise_mobile(raw)

@@ -136,7 +136,7 @@ def check_account(
     :raises PreflightError: listing every problem.
     """
     problems: list[str] = []
-    base_url = _base_url(host, port, schema, str(extra.get("base_path") or ""), problems)
+    base_url = _base_url(host, port, schema, vendor.scheme, str(extra.get("base_path") or ""), problems)
     if not login:
         problems.append(f"login is empty: set it to your {vendor.login_label}")
     if not password:
@@ -185,16 +185,23 @@ def check_account(
 
 
 def _base_url(
-    host: str | None, port: int | None, schema: str | None, base_path: str, problems: list[str]
+    host: str | None,
+    port: int | None,
+    schema: str | None,
+    usual_scheme: str,
+    base_path: str,
+    problems: list[str],
 ) -> str:
     address = (host or "").strip()
     scheme = (schema or "").strip().lower()
     # Users paste "http://host/path" into the host field as Airflow's own HTTP connection allows it.
     if "://" in address:
         pasted, _, address = address.partition("://")
+        if scheme and scheme != pasted.lower():
+            problems.append(f"host begins with {pasted}://, schema says {scheme}: set the one that is right")
         scheme = scheme or pasted.lower()
     address, _, path = address.partition("/")
-    scheme = scheme or "http"
+    scheme = scheme or usual_scheme
     prefix = "/".join(part.strip("/") for part in (path, base_path) if part.strip("/"))
     netloc = f"{address}:{port}" if port else address
     if not address:
@@ -224,6 +231,8 @@ def _option(field: ConnectionField, given: Any, problems: list[str]) -> Any:
         if field.required:
             problems.append(f"extra field {field.name!r} is empty: {field.description}")
         return field.default
+    if field.name == "verify" and isinstance(given, bool):
+        given = str(given)
     try:
         value = _CASTS[field.kind](given)
     except (TypeError, ValueError):
@@ -267,8 +276,15 @@ def _integer(given: Any) -> int:
     return int(given)
 
 
+def _string(given: Any) -> str:
+    # "userid": 1001 is fine; "signature": false would sign every text with 【False】.
+    if isinstance(given, (bool, list, dict)):
+        raise TypeError
+    return str(given).strip()
+
+
 _CASTS: dict[str, Any] = {
-    "string": lambda given: str(given).strip(),
+    "string": _string,
     "integer": _integer,
     "number": _number,
     "boolean": _boolean,

@@ -167,6 +167,8 @@ class Vendor:
     login_label: ClassVar[str] = "Account"
     #: Placeholders of the connection form.
     host_example: ClassVar[str] = "sms.example.com"
+    #: Where the connection names no scheme.
+    scheme: ClassVar[str] = "http"
     #: Balances are counted in "messages" or in "money".
     balance_unit: ClassVar[str] = "messages"
     #: Whether reports bear the reference that we gave with the submit.
@@ -231,6 +233,8 @@ class Vendor:
         problems = []
         if not content.strip():
             problems.append("the text is empty: give it a content")
+        if "\0" in content:
+            problems.append("the text holds the character U+0000, which no phone shows: remove it")
         missing = text.unencodable(content, account.charset)
         if missing:
             shown = " ".join(f"{character!r} (U+{ord(character):04X})" for character in missing[:10])

@@ -230,7 +230,11 @@ class BeidoutongVendor(Vendor):
                 raise self.broken(
                     operation, account, f"{_FAILED} beside a task id or a count of messages taken"
                 )
-            self._refuse(operation, account, status, answer.fields.get("Message", ""))
+            remark = answer.fields.get("Message", "")
+            if operation is Operation.SEND and remarks.leaves_in_doubt(remark):
+                said = remarks.shown(remark, account)
+                raise self.broken(operation, account, f"{_FAILED}, but as if it may have been taken ({said})")
+            self._refuse(operation, account, status, remark)
         if status != "Success":
             raise self.broken(operation, account, "neither Success nor Faild as its ReturnStatus")
         return answer.fields

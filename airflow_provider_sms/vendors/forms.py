@@ -15,7 +15,11 @@ def ui_field_behaviour(vendor: Vendor) -> dict[str, Any]:
     return {
         "hidden-fields": [],
         "relabeling": {"login": vendor.login_label, "schema": "Scheme (http or https)"},
-        "placeholders": {"host": vendor.host_example, "schema": "http", "port": "80"},
+        "placeholders": {
+            "host": vendor.host_example,
+            "schema": vendor.scheme,
+            "port": "443" if vendor.scheme == "https" else "80",
+        },
     }
 
 

@@ -49,6 +49,8 @@ class LinkWSVendor(Vendor):
     conn_type = "sms_linkws"
     login_label = "CorpID (帐号)"
     host_example = "sms.example.com:8443"
+    #: The document knows no other (一, 二).
+    scheme = "https"
     document = "LinkWS sdk2 Webservice 与 HTTP 接口"
     #: 500 numbers a call are what the vendor advises (一, 二); it states no length of the extension number.
     limits = Limits(numbers=500, characters=300, extno_digits=20, signature_at_end=True)

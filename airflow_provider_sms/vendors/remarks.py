@@ -55,9 +55,14 @@ _VERDICTS: tuple[tuple[re.Pattern[str], Code], ...] = (
         ),
     ),
     (
-        re.compile(r"系统忙|繁忙|频繁|过快|太快|稍[后候]"),
+        # "Later" (稍后) alone is no such word: "timed out, look later whether it was sent" has it, too.
+        re.compile(r"系统忙|繁忙|频繁|过快|太快"),
         Code("the vendor is busy", errors.VendorBusy, "Nothing was done; try again in a minute"),
     ),
+)
+#: Of a send: perhaps the vendor has it, or has had it before.
+_IN_DOUBT = re.compile(
+    r"超时|重复(?:提交|发送)|[等待]审核|审核中|处理中|查询(?:结果|状态)|已经?(?:提交|接收|受理)"
 )
 #: Longer runs of digits may be somebody's number.
 _LONG_DIGITS = re.compile(r"[0-9]{7,}")
@@ -69,6 +74,11 @@ _LONGEST = 40
 def verdict(remark: str) -> Code | None:
     """Give what a sentence means; ``None`` when its words don't show it."""
     return next((code for pattern, code in _VERDICTS if pattern.search(remark)), None)
+
+
+def leaves_in_doubt(remark: str) -> bool:
+    """Whether a sentence about a send that failed sounds as if the vendor may have taken it."""
+    return _IN_DOUBT.search(remark) is not None
 
 
 def words(remark: str) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from airflow_provider_sms.records import Pushed
 from airflow_provider_sms.vendors.smsadmin_queues import NUMBER, reply_of, report_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from zoneinfo import ZoneInfo
 
 _MOBILE = re.compile(NUMBER)
@@ -84,17 +85,31 @@ def _fields(query: str, body: bytes, charset: str) -> dict[str, str]:
     fields: dict[str, str] = {}
     # The text says POST, the example is a query (§9): one event may come either way, or half and half.
     for raw in (raw_query, body):
-        # No second byte of a GB character is a "&", "=", "+" or "%": splitting bytes is safe.
-        for pair in raw.strip().split(b"&"):
-            raw_name, _, raw_value = pair.partition(b"=")
-            name = _NAMES.get(_unescaped(raw_name, charset).strip().lower())
-            if name is None:
-                continue
-            value = _unescaped(raw_value, charset)
+        for name, value in _pairs(raw.strip(), charset):
             if fields.setdefault(name, value) != value:
                 msg = f"field {name!r} is given twice"
                 raise NoEventError(msg)
     return fields
+
+
+def _pairs(raw: bytes, charset: str) -> Iterator[tuple[str, str]]:
+    """Give the fields that are known, each as often as it is there."""
+    name, value, between = "", b"", b""
+    # No second byte of a GB character is a "&", "=", "+" or "%": splitting bytes is safe.
+    for piece in raw.split(b"&"):
+        raw_name, equals, raw_value = piece.partition(b"=")
+        known = _NAMES.get(_unescaped(raw_name, charset).strip().lower())
+        if known is None and not equals and name == "Message":
+            # The document's own example escapes nothing (§9): this is how "&" in a person's text looks then.
+            between += b"&" + piece
+            if piece.strip():
+                value, between = value + between, b""
+            continue
+        if name:
+            yield name, _unescaped(value, charset)
+        name, value, between = known or "", raw_value, b""
+    if name:
+        yield name, _unescaped(value, charset)
 
 
 def _unescaped(raw: bytes, charset: str) -> str:

@@ -10,7 +10,11 @@ import pytest
 from sqlalchemy import text
 
 from airflow_provider_sms import errors
+from airflow_provider_sms.records import DeliveryStatus, Report
 from airflow_provider_sms.sandbox import Fault, Sandbox
+from airflow_provider_sms.store.journal import Journal
+from airflow_provider_sms.store.landing import Landing
+from airflow_provider_sms.store.ledger import Ledger
 from airflow_provider_sms.vendors.accounts import check_account
 from airflow_provider_sms.vendors.registry import vendor_named
 
@@ -256,20 +260,38 @@ def test_fewer_accepted_than_given_counts_as_rejected(sandbox, gateway_of, send_
     assert (result["accepted"], result["rejected"]) == (2, 1)
 
 
-def success(count):
+def success(count, task=77):
     """Write beidoutong's yes with a count of numbers taken."""
     return (
         f"<WsSendResponse><ReturnStatus>Success</ReturnStatus><Message>ok</Message><RemainPoint>5</RemainPoint>"
-        f"<TaskID>77</TaskID><SuccessCounts>{count}</SuccessCounts></WsSendResponse>"
+        f"<TaskID>{task}</TaskID><SuccessCounts>{count}</SuccessCounts></WsSendResponse>"
     )
 
 
 def test_none_accepted_is_a_no(gateway_of, send_to, numbers, serve_answers, rows):
     """A "Success" for nobody must not end green."""
-    port = serve_answers(success(0))
+    port = serve_answers(success(0, task=0))
     with pytest.raises(errors.VendorRejected, match="took none"):
         send_to(gateway_of("beidoutong", port=port, protocol="form"), numbers(3), TEXT)
     assert states(rows) == ["rejected"]
+
+
+@pytest.mark.parametrize(("vendor", "said"), [("beidoutong", ""), ("wavecom", "0|0|0|77")])
+def test_none_accepted_under_an_id_is_unknown(
+    store, vendor, said, gateway_of, send_to, numbers, serve_answers, rows
+):
+    """A clear would send it again, and nobody knows whether the count or the id is right: its reports do."""
+    port = serve_answers(said or success(0))
+    protocol = {"protocol": "form"} if vendor == "beidoutong" else {}
+    with pytest.raises(errors.SubmitUnknown, match="took none"):
+        send_to(gateway_of(vendor, port=port, **protocol), numbers(3), TEXT)
+    assert states(rows) == ["unknown"]
+    report = Report("77", numbers(3)[1], DeliveryStatus.DELIVERED, "", "", "", datetime.now(UTC))
+    page_id = Journal(store).begin(f"sms_{vendor}", vendor, "reports", "reader")
+    Journal(store).keep(page_id, b"raw")
+    Landing(store).land(page_id, f"sms_{vendor}", vendor, "reports", [report])
+    assert [number for _, number in Ledger(store).settle_by_reports()] == [1]
+    assert states(rows) == ["accepted"]
 
 
 def test_a_count_that_is_none_makes_no_no_of_a_yes(gateway_of, send_to, numbers, serve_answers, rows):

@@ -101,7 +101,7 @@ def test_older_days_that_have_changed_are_refreshed_as_well(connections, numbers
     assert rows("SELECT day, silent FROM sms_delivery_daily") == [(str(day), 3)]
 
 
-def test_after_a_pause_no_day_is_left_as_it_was(connections, numbers, today, store, rows):
+def test_after_a_pause_no_day_is_left_as_it_was(connections, numbers, store, rows):
     """
     Eleven nights without a refresh: days between were never made, the last one made was not silent yet.
 

@@ -7,6 +7,7 @@ import pytest
 from airflow_provider_sms.errors import PreflightError
 from airflow_provider_sms.vendors.accounts import SHARED_FIELDS, check_account, fields_of
 from airflow_provider_sms.vendors.base import ConnectionField
+from airflow_provider_sms.vendors.forms import ui_field_behaviour
 from airflow_provider_sms.vendors.registry import vendor_named
 from airflow_provider_sms.vendors.wavecom import WavecomVendor
 
@@ -77,6 +78,10 @@ def test_addresses_as_people_write_them(fields, base_url):
         {"base_path": "a b"},
         {"base_path": "a#b"},
         {"schema": "ftp"},
+        {"host": "https://sms.example.com", "schema": "http"},
+        {"signature": False},
+        {"redirect_hosts": ["sms.example.com"]},
+        {"proxy": {"host": "proxy"}},
         {"login": ""},
         {"password": None},
         {"timezone": "Peking"},
@@ -95,6 +100,14 @@ def test_each_is_a_problem_that_says_what_to_do(fields):
     found = problems(**fields)
     assert len(found) == 1
     assert any(word in found[0] for word in ("set it", "set the", "must", "use for instance"))
+
+
+@pytest.mark.parametrize(("name", "scheme"), [("linkws", "https"), ("wavecom", "http")])
+def test_the_scheme_is_the_documents_where_the_connection_names_none(name, scheme):
+    """The document of linkws knows https only (一, 二): its password is not to go out in clear by default."""
+    vendor = vendor_named(name)
+    assert check(vendor, schema="").endpoint.base_url == f"{scheme}://sms.example.com"
+    assert ui_field_behaviour(vendor)["placeholders"]["schema"] == scheme
 
 
 def test_all_problems_come_at_once():

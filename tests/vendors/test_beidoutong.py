@@ -167,7 +167,10 @@ def test_limits(account):
 
 def test_characters_xml_cannot_carry_are_found_before(account, form_account):
     problems = VENDOR.content_problems(account, "a\x0bb\x00")
-    assert problems == ["SOAP cannot carry the control characters U+000B, U+0000: remove them"]
+    assert problems == [
+        "the text holds the character U+0000, which no phone shows: remove it",
+        "SOAP cannot carry the control characters U+000B, U+0000: remove them",
+    ]
     assert VENDOR.content_problems(form_account, "a\x0bb") == []
     assert VENDOR.content_problems(account, TEXT) == []
 
@@ -211,6 +214,24 @@ def test_a_no_that_took_some_leaves_a_send_unknown(account, status, fields, erro
         VENDOR.parse_submit(account, WireResponse(200, f"<WsSendResponse>{said}</WsSendResponse>".encode()))
 
 
+@pytest.mark.parametrize("status", ["Faild", "Failed"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "提交超时,请稍后查询结果",
+        "短信已提交,等待审核,请稍后",
+        "请勿重复提交,请稍候",
+        "处理中",
+        "您的短信待审核",
+    ],
+)
+def test_a_no_that_sounds_like_a_perhaps_leaves_a_send_unknown(account, status, said):
+    """A "later" in it is no "busy", which would be submitted again at once."""
+    fields = f"<ReturnStatus>{status}</ReturnStatus><Message>{said}</Message>"
+    with pytest.raises(errors.WireFormatError, match="may have been taken"):
+        VENDOR.parse_submit(account, WireResponse(200, f"<WsSendResponse>{fields}</WsSendResponse>".encode()))
+
+
 @pytest.mark.parametrize("status", ["", "success", "OK", "1", "失败"])
 def test_another_status_leaves_a_send_unknown(account, status):
     """Neither a yes nor a no: whether anything was sent is not known, so nothing may be sent again."""
@@ -250,6 +271,9 @@ def test_a_yes_stays_a_yes_where_its_details_are_missing(account):
         ("IP不在白名单", errors.NotAllowed),
         ("系统忙,请稍后再试", errors.VendorBusy),
         ("没有有效的号码", errors.VendorRejected),
+        ("号码重复", errors.VendorRejected),
+        ("请稍后再试", errors.VendorRejected),
+        ("签名未审核", errors.ContentRejected),
         ("", errors.VendorRejected),
     ],
 )

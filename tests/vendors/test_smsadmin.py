@@ -409,6 +409,32 @@ def test_unescaped_bytes_in_the_query_come_as_latin_1(account):
     assert SMSADMIN.parse_push(account, query, b"").record.content == "退订"
 
 
+@pytest.mark.parametrize(
+    ("sent", "content"),
+    [
+        ("A&B都要", "A&B都要"),
+        ("退订&谢谢", "退订&谢谢"),
+        ("&B", "&B"),
+        ("A&&B & C", "A&&B & C"),
+        ("A&", "A"),
+        ("A%26B", "A&B"),
+    ],
+)
+@pytest.mark.parametrize("by_query", [True, False])
+def test_an_ampersand_that_is_not_escaped_cuts_no_text(account, sent, content, by_query):
+    """§9: the document's own example escapes nothing."""
+    event = MO.replace("%CD%CB%B6%A9", sent)
+    query, body = (event.encode("gbk").decode("latin-1"), b"") if by_query else ("", event.encode("gbk"))
+    assert SMSADMIN.parse_push(account, query, body).record.content == content
+
+
+def test_a_text_cannot_forge_a_field(account):
+    """What stands behind its "&" is a field only where it has a name and a value."""
+    event = MO.replace("%CD%CB%B6%A9", "A&Mobile=13900000000")
+    with pytest.raises(errors.WireFormatError, match="'Mobile' is given twice"):
+        SMSADMIN.parse_push(account, event, b"")
+
+
 @pytest.mark.parametrize("missing", ["Class", "SmsName", "Mobile", "Message", "LinkId", "RevertTime"])
 def test_a_missing_field_is_named(account, missing):
     query = "&".join(pair for pair in MO.split("&") if not pair.startswith(missing))

@@ -194,7 +194,7 @@ def _said(received: pd.DataFrame, by_id: pd.DataFrame) -> pd.DataFrame:
     keys = ["page_id", "seq"]
     by_id = by_id.astype({"page_id": text_type(), "conn_id": text_type(), "sender": text_type()})
     own = by_id["conn_id"] == by_id["sender"]
-    # As with reports: where a connection sent under this id itself, another account's id only happens to agree.
+    # As with reports: where a connection sent under this id itself, another account's only happens to agree.
     best = by_id.assign(own=own).sort_values(["own", "sent_at"]).drop_duplicates(keys, keep="last")
     rows = received[[_ROW, *keys]].astype({"page_id": text_type()})
     said = rows.merge(best, on=keys).assign(match="id", candidates=1)
