@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_sms.errors import PreflightError, SubmitNotSent
+from airflow_provider_sms.redact import mask_numbers
 from airflow_provider_sms.store.failures import describe
 from airflow_provider_sms.text import normalise_mobile
 
@@ -99,7 +100,8 @@ def from_sql(engine: Engine, sql: str) -> Columns:
         problem = "the statement gives no rows: give one SELECT"
         raise PreflightError([problem], "recipients") from None
     except DBAPIError as error:
-        reason = describe(error.orig)
+        # SQLite's own words quote a wrong statement from where it is wrong.
+        reason = mask_numbers(describe(error.orig))
     else:
         reason = ""
     if reason:

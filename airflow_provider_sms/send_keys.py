@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_sms import planning
 from airflow_provider_sms.errors import PreflightError
 from airflow_provider_sms.records import BatchState, Submission
-from airflow_provider_sms.store.plans import UNSENT, PlannedBatch, PlannedSend, Replaced
+from airflow_provider_sms.store.plans import UNSENT, OwnPlan, PlannedBatch, PlannedSend, Replaced
 from airflow_provider_sms.store.template_id import template_id
 from airflow_provider_sms.submitting import new_reference
 from airflow_provider_sms.text import segments
@@ -45,11 +45,11 @@ def plan_or_go_on(
     order: SendOrder,
     recipients: Callable[[], Columns],
     log: logging.Logger | Any,
-) -> dict[int, Submission]:
+) -> OwnPlan:
     """
     Put a new send into the ledger, or see whether a known one may go on.
 
-    :return: the batches that were put there, by their numbers, so that nobody has to read them again.
+    :return: what the ledger has of this run's.
     :raises PreflightError: the input cannot be used, or the key was used for something else.
     """
     if (order.content is None) == (order.template is None):
@@ -58,8 +58,8 @@ def plan_or_go_on(
     known = ledger.send(order.send_key)
     if known is None:
         batches = _cut(gateway, order, people(), log)
-        if ledger.plan(_send_of(gateway, order), batches):
-            return _submissions(batches)
+        if made_at := ledger.plan(_send_of(gateway, order), batches):
+            return OwnPlan(_submissions(batches), made_at)
         log.warning("another run has planned a send under this key in this very moment")
         known = ledger.send(order.send_key)
     assert known is not None  # noqa: S101 - a key that is used stays used
@@ -72,7 +72,7 @@ def plan_or_go_on(
         raise _refusal(known, "another text, time, extension or signature", "send this one")
     _check_people(known, planning.people_of(gateway.vendor, gateway.account, people()), ledger)
     _check_time(gateway, ledger, order)
-    return {}
+    return OwnPlan()
 
 
 # --- a plan ----------------------------------------------------------------------------------------
@@ -220,38 +220,42 @@ def _go_on(
     known: SendRow,
     recipients: Callable[[], Columns],
     log: logging.Logger | Any,
-) -> dict[int, Submission]:
+) -> OwnPlan:
     """Replace the plan if nobody can have read it, else tell what is not in it."""
     same = known.fingerprint in _fingerprints(gateway, order)
     unread = ledger.states(order.send_key) <= UNSENT
     scheduled = ledger.scheduled(order.send_key)
     people, batches = set[str](), list[PlannedBatch]()
+    were_read = False
     try:
         columns = recipients()
+        were_read = True
         people = planning.people_of(gateway.vendor, gateway.account, columns)
         if unread:
             batches = _cut(gateway, order, columns, log, scheduled)
     except Exception as failure:
-        if unread and not same:
-            # The first text is not what the caller wants to be read any more.
+        if unread and (were_read or not same):
+            # Neither the first text nor the first people are what the caller wants any more.
             raise
         # What was planned once can be sent without them.
         log.warning(
             "the recipients cannot be read again (%s): going on with the plan's", type(failure).__name__
         )
-    replaced = ledger.replace(_send_of(gateway, order), batches) if batches else Replaced.STANDS
+    replaced, made_at = Replaced.STANDS, None
+    if batches:
+        replaced, made_at = ledger.replace(_send_of(gateway, order), batches)
     if replaced is Replaced.REPLACED:
         log.warning(
             "text, time or recipients differ from the first try's, of which nothing can have been read: the "
             "plan is replaced and has %s recipients now", f"{len(people):,}",
         )  # fmt: skip
-        return _submissions(batches)
+        return OwnPlan(_submissions(batches), made_at)
     if replaced is Replaced.STANDS:
         if not same:
             log.warning("text, time, extension or signature differ from the first try's: %s", IT_STANDS)
         _check_time(gateway, ledger, order)
         _tell_who_is_left_out(ledger, order, people, log)
-    return {}
+    return OwnPlan(made_at=made_at)
 
 
 def _tell_who_is_left_out(

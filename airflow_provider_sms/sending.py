@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_sms import errors
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ON_UNKNOWN", "Origin", "SendOrder", "random_send_key", "send"]
 
+#: What Jinja and JSON make of nothing.
+_NO_KEY = frozenset({"none", "null", "nan", "undefined"})
 _WHAT_UNKNOWN_MEANS = (
     "Unknown means that the vendor may have accepted it: nothing is sent again by itself. Collect the "
     "account's reports, which settle what they mention, or look at the vendor's own records: "
@@ -74,15 +77,10 @@ def send(
     :raises StoreUnavailable: the store went away; the counts are in the text where it can still be asked.
     :raises SubmitUnknown: batches are left whose outcome is not known, and ``on_unknown`` is not ``ignore``.
     """
-    if order.on_unknown not in ON_UNKNOWN:
-        raise errors.PreflightError(
-            [f"on_unknown is {order.on_unknown!r}: use one of {', '.join(ON_UNKNOWN)}"], "send"
-        )
-    if not order.send_key or len(order.send_key) > LONGEST_KEY:
-        raise errors.PreflightError([f"send_key must have 1 to {LONGEST_KEY} characters"], "send")
+    order = _checked(order)
     gateway.vendor.require(Operation.SEND, gateway.account.conn_id)
     ledger = Ledger(store)
-    planned = plan_or_go_on(gateway, ledger, order, recipients, log)
+    own = plan_or_go_on(gateway, ledger, order, recipients, log)
     submitting = Submitting(
         gateway,
         ledger,
@@ -91,13 +89,46 @@ def send(
         resend=order.on_unknown == "resend",
         log=log,
         sleep=sleep,
-        planned=planned,
+        own=own,
     )
     try:
         submitting.submit_all()
     except (errors.PreflightError, errors.StoreUnavailable) as failure:
         raise _counted(failure, ledger, order.send_key) from failure
     return _conclude(ledger.summary(order.send_key), submitting.judge, order, log)
+
+
+def _checked(order: SendOrder) -> SendOrder:
+    """
+    Take an order as templates may have rendered it, natively or as text.
+
+    :raises PreflightError: listing what is wrong with its parts.
+    """
+    key: Any = order.send_key
+    # A date without dashes, rendered natively.
+    key = str(key) if isinstance(key, int) and not isinstance(key, bool) else key
+    extno: Any = "" if order.extno is None else order.extno
+    problems = []
+    if order.on_unknown not in ON_UNKNOWN:
+        problems.append(f"on_unknown is {order.on_unknown!r}: use one of {', '.join(ON_UNKNOWN)}")
+    if not isinstance(key, str):
+        problems.append(f"send_key is a {type(key).__name__}: give text")
+    elif not key.strip() or len(key) > LONGEST_KEY:
+        problems.append(f"send_key must have 1 to {LONGEST_KEY} characters")
+    elif key.strip().lower() in _NO_KEY:
+        problems.append(
+            f"send_key is {key!r}, which is how templates write that there is none: every run would be taken "
+            "for the first one. Leave it empty for the task's own key, or give the template a default"
+        )
+    if not isinstance(extno, str):
+        problems.append(f"extno is a {type(extno).__name__}: give text, since zeros in front count")
+    for name in ("content", "template"):
+        value = getattr(order, name)
+        if value is not None and not isinstance(value, str):
+            problems.append(f"{name} is a {type(value).__name__}: give text")
+    if problems:
+        raise errors.PreflightError(problems, "send")
+    return replace(order, send_key=key, extno=extno)
 
 
 # --- conclude --------------------------------------------------------------------------------------

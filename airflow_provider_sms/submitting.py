@@ -30,12 +30,12 @@ from airflow_provider_sms.unwritten import Unwritten
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection
 
     from airflow_provider_sms.gateway import Gateway
     from airflow_provider_sms.records import Receipt, Submission
     from airflow_provider_sms.store.ledger import Ledger
-    from airflow_provider_sms.store.plans import BatchRow, Outcome
+    from airflow_provider_sms.store.plans import BatchRow, Outcome, OwnPlan
 
 #: A claim outlives the longest submit by this many seconds, for the ledger's own work.
 CLAIM_MARGIN = 15.0
@@ -74,7 +74,7 @@ class Submitting:
     :param resend: whether to submit, once, what is unknown at the start.
     :param log: a logger.
     :param sleep: how to wait between submits.
-    :param planned: what this very run put into the ledger, by batch number; the rest is read from there.
+    :param own: what this very run put into the ledger, or found there to be its own; the rest is read.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Submitting:
         resend: bool,
         log: logging.Logger | Any,
         sleep: Callable[[float], None],
-        planned: Mapping[int, Submission] | None = None,
+        own: OwnPlan,
     ) -> None:
         self._gateway = gateway
         self._ledger = ledger
@@ -100,8 +100,8 @@ class Submitting:
         self._width = int(options["max_in_flight"])
         self._spacing = 1 / options["requests_per_second"] if options["requests_per_second"] else 0.0
         self._claim_seconds = gateway.longest_submit + CLAIM_MARGIN
-        self._planned = planned or {}
-        self._made: set[datetime] = set()
+        self._planned = own.submissions
+        self._made = {own.made_at} if own.made_at else set[datetime]()
         self._unwritten = Unwritten(ledger, send_key, self._owner, log)
         self._claiming: list[Claimed] = []
         self._done: set[int] = set()
@@ -293,6 +293,10 @@ class Submitting:
             for batch in chosen
             if (submission := self._submission(batch.batch_no)) is not None
         ]
+        if chosen and not self._claiming and not self._unwritten:
+            # Their plan is gone; the next look says what has taken its place.
+            self._lost = True
+            return
         _, taken = self._ledger.turn_over(
             self._send_key,
             self._owner,

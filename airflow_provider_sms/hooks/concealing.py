@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_sms.errors import PreflightError
+from airflow_provider_sms.redact import mask_numbers
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -49,11 +52,11 @@ def revealed(value: Any) -> Any:
     return value.value if isinstance(value, Concealed) else value
 
 
-class ConcealingFields:
+class DiscreetFields:
     """
-    Mixed into an operator: conceals some of its template fields once they are rendered.
+    Mixed into an operator or a notifier: what cannot be rendered of some of its fields is not quoted.
 
-    Outside of a task, where nothing is rendered, they stay as they were given.
+    Airflow logs the whole template of a field that fails, and Jinja's own errors quote the line.
     """
 
     concealed_fields: ClassVar[tuple[str, ...]] = ()
@@ -67,9 +70,49 @@ class ConcealingFields:
         seen_oids: set[int],
     ) -> None:
         # Mapped tasks are rendered by this method alone, not by the public one.
+        names = list(template_fields)
+        discreet = [name for name in names if parent is self and name in self.concealed_fields]
+        for name in discreet:
+            if (value := getattr(self, name, None)) is not None:
+                setattr(self, name, self._rendered(name, value, context, jinja_env, seen_oids))
         super()._do_render_template_fields(  # type: ignore[misc]
-            parent, template_fields, context, jinja_env, seen_oids
+            parent, [name for name in names if name not in discreet], context, jinja_env, seen_oids
         )
+
+    def _rendered(
+        self, name: str, value: Any, context: Any, jinja_env: Environment, seen_oids: set[int]
+    ) -> Any:
+        from jinja2 import UndefinedError
+
+        try:
+            if callable(value):
+                return value(context=context, jinja_env=jinja_env)
+            return self.render_template(value, context, jinja_env, seen_oids)  # type: ignore[attr-defined]
+        except (UndefinedError, KeyError) as error:
+            # These name a variable, which the reader has to know.
+            why = f"{type(error).__name__}: {mask_numbers(str(error))}"
+        except Exception as error:  # noqa: BLE001 - whatever it says, it may quote the field
+            why = type(error).__name__
+        # Out here nothing hangs on it.
+        raise PreflightError([f"its template cannot be rendered ({why})"], f"field {name!r}")
+
+
+class ConcealingFields(DiscreetFields):
+    """
+    Mixed into an operator: conceals some of its template fields once they are rendered.
+
+    Outside of a task, where nothing is rendered, they stay as they were given.
+    """
+
+    def _do_render_template_fields(
+        self,
+        parent: Any,
+        template_fields: Iterable[str],
+        context: Any,
+        jinja_env: Environment,
+        seen_oids: set[int],
+    ) -> None:
+        super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
         if parent is not self:
             return
         for name in self.concealed_fields:

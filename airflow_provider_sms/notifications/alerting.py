@@ -134,7 +134,7 @@ def _send(gateway: Gateway, store: Store, alert: Alert, held: Held, group: list[
             gateway.account.charset,
         )
     order = SendOrder(
-        send_key=_send_key(alert.event, wording.content, group),
+        send_key=_send_key(gateway.account.conn_id, alert, wording.content, group),
         content=wording.content,
         extno=alert.extno,
         origin=alert.origin,
@@ -142,8 +142,11 @@ def _send(gateway: Gateway, store: Store, alert: Alert, held: Held, group: list[
     send(gateway, store, order, lambda: {MOBILE: list(group)}, log=log)
 
 
-def _send_key(event: str, content: str, group: list[str]) -> str:
+def _send_key(conn_id: str, alert: Alert, content: str, group: list[str]) -> str:
+    event = alert.event
     if not event:
         return f"alert/{uuid.uuid4().hex}"
-    what = hashlib.sha256("\0".join((event, content, *group)).encode("utf-8", "surrogatepass")).hexdigest()
+    # By each connection: two notifiers of two vendors, one for when the other fails, are two alerts.
+    told = "\0".join((event, conn_id, alert.extno, content, *group))
+    what = hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
     return f"alert/{event}"[: _LONGEST_KEY - 33] + f"/{what[:32]}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseNotifier
 
+from airflow_provider_sms.hooks.concealing import DiscreetFields
 from airflow_provider_sms.hooks.store import DEFAULT_STORE_CONN_ID
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
-class SmsNotifier(BaseNotifier):
+class SmsNotifier(DiscreetFields, BaseNotifier):
     """
     Send an alert by SMS.
 
@@ -37,6 +38,7 @@ class SmsNotifier(BaseNotifier):
     """
 
     template_fields: Sequence[str] = ("sms_conn_id", "to", "content", "extno", "store_conn_id")
+    concealed_fields = ("to", "content")
 
     def __init__(
         self,

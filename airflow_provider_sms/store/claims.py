@@ -256,6 +256,8 @@ def names_of_messages(ids: Sequence[str], recipients: int) -> dict[str, str | No
 
 def _lock(connection: Connection, send_key: str, numbers: Iterable[int]) -> Sequence[Any]:
     wanted = {f"batch_{place}": number for place, number in enumerate(numbers)}
+    if not wanted:
+        return []
     return _locked(len(wanted)).run(connection, of_send=send_key, **wanted).all()
 
 
@@ -272,11 +274,16 @@ def _settling(send_key: str, row: Row[Any], outcome: Outcome) -> dict[str, Any]:
         "of_send": send_key,
         "of_batch": row.batch_no,
         "new_state": outcome.state,
-        "id": outcome.vendor_batch_id[:ID_LENGTH] or None,
-        "code": outcome.vendor_code[:CODE_LENGTH] or None,
-        "remark": outcome.vendor_text or None,
+        "id": _said(outcome.vendor_batch_id)[:ID_LENGTH] or None,
+        "code": _said(outcome.vendor_code)[:CODE_LENGTH] or None,
+        "remark": _said(outcome.vendor_text) or None,
         "taken": outcome.accepted_count,
         "one_id": names["message_id"],
         "each_id": names["message_ids"],
-        "why": outcome.error or None,
+        "why": _said(outcome.error) or None,
     }
+
+
+def _said(text: str) -> str:
+    # PostgreSQL takes no U+0000, and a vendor's remark may end with one.
+    return text.replace("\0", "")

@@ -100,4 +100,6 @@ def describe(error: BaseException | None) -> str:
     if error.args and isinstance(error.args[0], int):
         meaning = _MYSQL_MEANINGS.get(error.args[0], "refused")
         return f"{kind} {error.args[0]}: {meaning}"
-    return f"{kind}: no connection"
+    # Others mean a value that the driver or the database does not take: nothing is wrong with the connection.
+    away = {"OperationalError", "InterfaceError"} & {base.__name__ for base in type(error).__mro__}
+    return f"{kind}: no connection" if away else kind

@@ -41,34 +41,34 @@ class Ledger:
 
     # --- planning and looking --------------------------------------------------------------------
 
-    def plan(self, send: PlannedSend, planned: Sequence[PlannedBatch]) -> bool:
+    def plan(self, send: PlannedSend, planned: Sequence[PlannedBatch]) -> datetime | None:
         """
         Write down a whole send, all or nothing.
 
-        :return: ``False`` when the send key is there already, for whatever it was used: nothing was
-            written, the earlier plan holds.
+        :return: when it was planned, by which this plan is told from others; ``None`` when the send key is
+            there already, for whatever it was used: nothing was written, the earlier plan holds.
         :raises PreflightError: the key is too long.
         """
         if len(send.send_key) > SEND_KEY_LENGTH:
             problem = f"the send key has {len(send.send_key)} characters, at most {SEND_KEY_LENGTH} fit"
             raise PreflightError([problem], "send key")
         if self.send(send.send_key) is not None:
-            return False
+            return None
         try:
-            self._store.transact(
+            return self._store.transact(
                 lambda connection: planning.write(connection, send, planned, self._store.number_hash_key)
             )
         except planning.KeyTaken:
             # Another worker planned it in this very moment.
-            return False
-        return True
+            return None
 
-    def replace(self, send: PlannedSend, planned: Sequence[PlannedBatch]) -> Replaced:
+    def replace(self, send: PlannedSend, planned: Sequence[PlannedBatch]) -> tuple[Replaced, datetime | None]:
         """
         Put another plan in the place of a send's first one, if nothing of the first can have been accepted.
 
         :param send: a send whose key is known, from the same task through the same connection.
-        :return: what became of the first plan; it stands as well when the key is not known.
+        :return: what became of the first plan; it stands as well when the key is not known. And when the
+            plan was made that is there now and is the one that was offered.
         """
         return self._store.transact(
             lambda connection: replacing.replace(connection, send, planned, self._store.number_hash_key)

@@ -32,16 +32,18 @@ class KeyTaken(Exception):
 
 def write(
     connection: Connection, send: PlannedSend, planned: Sequence[PlannedBatch], hash_key: bytes = b""
-) -> None:
+) -> datetime:
     """
     Write a send within the caller's transaction.
 
     :param hash_key: key of the numbers' hashes; they are left out without it.
+    :return: the moment of the plan, which its batches bear as ``prepared_at``.
     :raises KeyTaken: the send key is there already; the transaction must be rolled back.
     """
-    now = connection.scalar(select(ServerTime()))
+    now = _now(connection)
     row = {**_common(send), "fingerprint": send.fingerprint, **_sizes(planned), "created_at": now}
     _write_batches(connection, _take_key(connection, row), send, planned, now, hash_key)
+    return now
 
 
 def overwrite(
@@ -50,18 +52,26 @@ def overwrite(
     send: PlannedSend,
     planned: Sequence[PlannedBatch],
     hash_key: bytes = b"",
-) -> None:
+) -> datetime:
     """
     Write another plan in the place of a send's first, within the caller's transaction, which has its lock.
 
     Nothing of the first plan may ever have been accepted: its batches and their ids are forgotten.
+
+    :return: as of :func:`write`.
     """
     for table in (recipients, batch_ids, batches):
         connection.execute(table.delete().where(table.c.send_id == send_id))
-    now = connection.scalar(select(ServerTime()))
+    now = _now(connection)
     changed = {"fingerprint": send.fingerprint, **_sizes(planned), "created_at": now}
     connection.execute(sends.update().where(sends.c.send_id == send_id).values(changed))
     _write_batches(connection, send_id, send, planned, now, hash_key)
+    return now
+
+
+def _now(connection: Connection) -> datetime:
+    moment: datetime = connection.execute(select(ServerTime())).scalar_one()
+    return moment
 
 
 def _common(send: PlannedSend) -> dict[str, Any]:
@@ -85,7 +95,7 @@ def _write_batches(
     send_id: int,
     send: PlannedSend,
     planned: Sequence[PlannedBatch],
-    now: datetime | None,
+    now: datetime,
     hash_key: bytes,
 ) -> None:
     if not planned:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from enum import Enum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_sms.records import BatchState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
+
+    from airflow_provider_sms.records import Submission
 
 #: States of what surely was not accepted: it may be submitted.
 UNSENT = frozenset({BatchState.PREPARED, BatchState.NOT_SENT, BatchState.REJECTED})
@@ -22,6 +25,19 @@ class Replaced(Enum):
     SAME = "it was the same plan"
     REPLACED = "the new one is in its place"
     STANDS = "it stands: something of it may have been accepted, or was purged"
+
+
+class OwnPlan(NamedTuple):
+    """
+    What a run knows of the plan in the ledger.
+
+    :param submissions: the batches that it put there, by their numbers: nobody has to read them again.
+    :param made_at: when the plan was made that this run put there, or found to be its own; ``None`` where
+        it goes on with whatever stands there.
+    """
+
+    submissions: Mapping[int, Submission] = MappingProxyType({})
+    made_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from airflow_provider_sms.store.schema import batches, recipients, sends
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from sqlalchemy.engine import Connection
 
@@ -30,22 +31,22 @@ _CHUNK = 10_000
 
 def replace(
     connection: Connection, send: PlannedSend, planned: Sequence[PlannedBatch], hash_key: bytes
-) -> Replaced:
+) -> tuple[Replaced, datetime | None]:
     """Put a plan into the place of the first, as :meth:`Ledger.replace` describes."""
     of_send = batches.c.send_key == send.send_key
     key = select(sends.c.send_id).where(sends.c.send_key == send.send_key).with_for_update()
     send_id = connection.scalar(key)
     wanted = (batches.c.state, batches.c.purged_at, batches.c.batch_no, batches.c.content)
-    first = select(*wanted, batches.c.send_at, batches.c.extno).where(of_send).order_by(batches.c.batch_no)
+    told = (*wanted, batches.c.send_at, batches.c.extno, batches.c.prepared_at)
+    first = select(*told).where(of_send).order_by(batches.c.batch_no)
     rows = connection.execute(first.with_for_update()).all()
     if send_id is None or any(row.state not in UNSENT or row.purged_at is not None for row in rows):
-        return Replaced.STANDS
+        return Replaced.STANDS, None
     if evidence.belied(connection, [of_send], recent=False):
-        return Replaced.STANDS
+        return Replaced.STANDS, None
     if _same_batches(rows, planned) and _same_people(connection, send_id, planned):
-        return Replaced.SAME
-    planning.overwrite(connection, send_id, send, planned, hash_key)
-    return Replaced.REPLACED
+        return Replaced.SAME, rows[0].prepared_at
+    return Replaced.REPLACED, planning.overwrite(connection, send_id, send, planned, hash_key)
 
 
 def _same_batches(rows: Sequence[Any], planned: Sequence[PlannedBatch]) -> bool:

@@ -105,7 +105,9 @@ class Storms:
         for mobile, missed in held.items():
             with self._store.begin() as connection:
                 same = storms.update().where(*self._of(mobile, digest))
-                connection.execute(same.values(sent=0, suppressed=missed.same, pending_until=None))
+                # Added, as others may have been held back while this one was on its way.
+                suppressed = storms.c.suppressed + missed.same
+                connection.execute(same.values(sent=0, suppressed=suppressed, pending_until=None))
                 other = storms.update().where(*self._of(mobile, _ALL_TEXTS))
                 counts = {"sent": storms.c.sent - 1, "suppressed": storms.c.suppressed + missed.other}
                 connection.execute(other.where(storms.c.sent > 0).values(pending_until=None, **counts))

@@ -208,6 +208,13 @@ def test_a_query_that_fails_is_told_without_its_text(customers):
     assert "OperationalError" in str(caught.value)
 
 
+def test_what_a_database_quotes_of_a_query_shows_no_number(customers):
+    """SQLite's words begin where the statement is wrong."""
+    with pytest.raises(SubmitNotSent, match="the query for the recipients failed") as caught:
+        recipients.from_sql(customers, 'SELECT mobile FROM customers WHERE mobile = 1 "13800138000"')
+    assert "13800138000" not in str(caught.value)
+
+
 def test_a_query_logs_neither_statement_nor_rows(customers, told, caplog, monkeypatch):
     """At no level; whoever else uses the engine is logged as ever."""
     for name in ("sqlalchemy", "sqlalchemy.engine", "sqlalchemy.engine.Engine"):

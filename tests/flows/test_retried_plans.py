@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -153,6 +154,68 @@ def test_a_new_text_without_readable_recipients_is_an_error(gateway_of, send_to,
         send_to(gateway_of("wavecom"), numbers(2), "赌博【公司】", origin=task)
     with pytest.raises(errors.PreflightError, match="no recipients"):
         send_to(gateway_of("wavecom"), [], TEXT, origin=task)
+
+
+@pytest.mark.parametrize("left", [[], ["13800000001", "999"]], ids=["called off", "one taken off, one wrong"])
+def test_people_taken_off_the_list_get_nothing(gateway_of, send_to, task, sandbox, left):
+    """Nothing was sent yet: a list that is wrong or empty by now is an error, not the first one again."""
+    with Sandbox.closed_port() as port, pytest.raises(errors.SubmitNotSent):
+        send_to(gateway_of("wavecom", port=port), ["13800000000", "13800000001"], TEXT, origin=task)
+    with pytest.raises(errors.PreflightError):
+        send_to(gateway_of("wavecom"), left, TEXT, origin=task)
+    assert sandbox.count_messages("wavecom") == 0
+    assert send_to(gateway_of("wavecom"), ["13800000001"], TEXT, origin=task)["accepted"] == 1
+    assert [message.mobile for message in sandbox.messages("wavecom")] == ["13800000001"]
+
+
+@pytest.mark.parametrize("try_number", [1, 2], ids=["planned by itself", "found as its own"])
+@pytest.mark.parametrize("sends", [True, False], ids=["and sent", "and not sent"])
+def test_a_plan_replaced_before_the_first_look_is_not_taken_for_the_own_one(
+    sandbox, gateway_of, send_to, numbers, task, monkeypatch, try_number, sends
+):
+    """Another run of the task, for others, was there between this run's plan and its look at the batches."""
+    if try_number == 2:
+        with Sandbox.closed_port() as port, pytest.raises(errors.SubmitNotSent):
+            send_to(gateway_of("wavecom", port=port), numbers(3), TEXT, origin=task)
+    look, met = Ledger.pending_claims, []
+
+    def late(ledger, *given: Any):
+        if not met:
+            met.append(True)
+            with Sandbox.closed_port() as port:
+                gateway = gateway_of("wavecom") if sends else gateway_of("wavecom", port=port)
+                with nullcontext() if sends else pytest.raises(errors.SubmitNotSent):
+                    send_to(gateway, numbers(1, first=OTHERS), "九点【公司】", origin=task)
+        return look(ledger, *given)
+
+    monkeypatch.setattr(Ledger, "pending_claims", late)
+    with pytest.raises(errors.SubmitNotSent, match="replaced the plan"):
+        send_to(gateway_of("wavecom"), numbers(3), TEXT, origin=task)
+    assert sandbox.count_messages("wavecom") == sends
+
+
+def test_a_shorter_plan_in_the_middle_of_a_run_is_told(sandbox, gateway_of, send_to, numbers, task, store):
+    """The batches that the run still has in hand are gone; that is no trouble with the database."""
+    with Sandbox.closed_port() as port, pytest.raises(errors.SubmitNotSent):
+        send_to(gateway_of("wavecom", port=port), numbers(300), TEXT, origin=task)
+    sandbox.faults.add(Fault("busy", operation="send", times=1))
+    met = []
+
+    def rest(seconds):
+        del seconds
+        if not met:
+            met.append(True)
+            with Sandbox.closed_port() as port, pytest.raises(errors.SubmitNotSent):
+                send_to(
+                    gateway_of("wavecom", port=port), numbers(1, first=OTHERS), "九点【公司】", origin=task
+                )
+
+    order = SendOrder("test-send", content=TEXT, origin=task)
+    people = {"mobile": numbers(300)}
+    log = logging.getLogger("tests")
+    with pytest.raises(errors.SubmitNotSent, match="replaced the plan"):
+        send(gateway_of("wavecom", max_in_flight=1), store, order, lambda: people, log=log, sleep=rest)
+    assert sandbox.count_messages("wavecom") == 0
 
 
 def test_others_than_the_plans_make_no_green_task(sandbox, gateway_of, send_to, numbers, task, caplog):

@@ -195,6 +195,43 @@ def test_a_send_key_that_does_not_fit_is_refused(gateway_of, send_to, numbers, k
         send_to(gateway_of("wavecom"), numbers(1), TEXT, send_key=key)
 
 
+@pytest.mark.parametrize("key", ["None", "null", " none ", "NaN", "   "])
+def test_a_send_key_that_a_template_made_of_nothing_is_refused(sandbox, gateway_of, send_to, numbers, key):
+    """Every run would bear it: the second would find the first one's send, and end green."""
+    with pytest.raises(errors.PreflightError, match=r"templates write that there is none|1 to 250"):
+        send_to(gateway_of("wavecom"), numbers(1), TEXT, send_key=key)
+    assert sandbox.count_messages("wavecom") == 0
+
+
+def test_what_native_templates_render_is_taken_or_named(sandbox, gateway_of, send_to, numbers):
+    """A date without dashes becomes a number, a missing value None."""
+    result = send_to(gateway_of("smsadmin"), numbers(1), TEXT, send_key=20261128, extno=None)
+    assert (result["send_key"], result["accepted"]) == ("20261128", 1)
+    wrong = {"send_key": ["k"], "extno": 12, "content": 123456}
+    with pytest.raises(errors.PreflightError) as caught:
+        send_to(gateway_of("smsadmin"), numbers(1), **wrong)
+    assert [problem.split(" is a ")[0] for problem in caught.value.problems] == [
+        "send_key",
+        "extno",
+        "content",
+    ]
+    assert sandbox.count_messages("smsadmin") == 1
+
+
+@pytest.mark.parametrize("vendor", ["beidoutong", "wavecom", "linkws", "smsadmin"])
+@pytest.mark.parametrize("part", ["text", "template", "value"])
+def test_a_character_that_no_database_takes_is_found_before(gateway_of, send_to, numbers, vendor, part):
+    """A U+0000 of a legacy export: told as a problem of the text, not of the store."""
+    people = [{"mobile": numbers(1)[0], "name": "王\0" if part == "value" else "王"}]
+    order = {
+        "text": {"content": "您好\0【公司】"},
+        "template": {"template": "您好\0{name}【公司】"},
+        "value": {"template": "您好{name}【公司】"},
+    }[part]
+    with pytest.raises(errors.PreflightError, match="U\\+0000"):
+        send_to(gateway_of(vendor), people, **order)
+
+
 def test_an_unknown_policy_is_refused(gateway_of, send_to, numbers):
     """A misspelt ``resend`` must not mean ``fail``."""
     with pytest.raises(errors.PreflightError, match="on_unknown is 'again'"):

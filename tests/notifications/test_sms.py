@@ -79,6 +79,31 @@ def test_the_same_event_twice_is_one_message_whatever_the_guard_says(conn_id, te
     assert len(texts()) == 4
 
 
+def test_two_notifiers_of_two_vendors_are_two_alerts(connections, sandbox):
+    """One is there for when the other's vendor is down: whatever became of the one, the other gets out."""
+    first, second = (connections(vendor) for vendor in ("smsadmin", "beidoutong"))
+    context = {"ti": instance()}
+    SmsNotifier(first, TO, "失败【公司】")(context)
+    SmsNotifier(second, TO, "失败【公司】")(context)
+    assert (sandbox.count_messages("smsadmin"), sandbox.count_messages("beidoutong")) == (2, 2)
+    sandbox.faults.add(Fault("status", vendor="smsadmin", operation="send", status=502, times=None))
+    with pytest.raises(SubmitUnknown):
+        SmsNotifier(first, TO, "又失败【公司】").notify(context)
+    SmsNotifier(second, TO, "又失败【公司】")(context)
+    assert sandbox.count_messages("beidoutong") == 4
+
+
+def test_a_template_that_cannot_be_rendered_is_not_quoted(conn_id, texts, told):
+    """Airflow logs the whole field, with every number in it."""
+    with pytest.raises(PreflightError, match=r"field 'to'(.|\n)*UndefinedError: 'nothing' is undefined"):
+        SmsNotifier(conn_id, [TO[0], "{{ nothing.x }}"], "一切正常")({"ti": instance()})
+    with pytest.raises(PreflightError, match=r"field 'content'(.|\n)*TemplateSyntaxError"):
+        SmsNotifier(conn_id, TO[0], "取件码{#12}")({"ti": instance()})
+    assert texts() == []
+    assert TO[0] not in told()
+    assert "取件码" not in told()
+
+
 def test_so_many_alerts_an_hour(conn_id, texts):
     for number in range(6):
         SmsNotifier(conn_id, TO[0], f"alert {number}", max_per_hour=4)({"ti": instance(number)})

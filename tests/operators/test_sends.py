@@ -152,6 +152,27 @@ def test_numbers_and_texts_are_not_shown_as_rendered_fields(run_dag, connections
     assert ended.rendered["one"]["sms_conn_id"] == conn_id
 
 
+def test_a_field_that_cannot_be_rendered_is_not_quoted(run_dag, connections, numbers, told):
+    """Airflow logs the template, and Jinja's error its line: with every number and the whole text."""
+    conn_id = connections("beidoutong")
+    people = numbers(2)
+
+    def build():
+        send = {"sms_conn_id": conn_id, "retries": 0}
+        SmsSendOperator(task_id="text", recipients=people, content="张三取件码9527{#12}【公司】", **send)
+        SmsSendOperator(task_id="people", recipients=[*people, "{{ gone.x }}"], content="好【公司】", **send)
+        mapped = SmsSendOperator.partial(task_id="mapped", recipients=people, **send)
+        mapped.expand(content=["张三取件码9527，编号{#12}【公司】"])
+
+    ended = run_dag(build)
+    assert ended.state == "failed"
+    shown = told()
+    assert shown.count("its template cannot be rendered (TemplateSyntaxError)") >= 2
+    assert "UndefinedError: 'gone' is undefined" in shown
+    for secret in ("9527", *people):
+        assert secret not in shown
+
+
 def test_each_count_is_an_output_of_its_own(run_dag, connections, numbers):
     """A task downstream takes the key alone: ``send.output["send_key"]``."""
     conn_id = connections("wavecom")

@@ -87,7 +87,7 @@ def test_two_workers_plan_one_send(store):
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(written) == [False, False, False, True]
+    assert sorted(one is not None for one in written) == [False, False, False, True]
     assert Ledger(store).summary("key").recipients == 500
 
 
@@ -207,6 +207,20 @@ def test_a_submit_cannot_end_in_the_middle(plan, ledger):
         ledger.settle("key", 1, SUBMITTING, owner="me")
 
 
+def test_what_a_vendor_pads_with_nought_can_be_written(plan, ledger):
+    """PostgreSQL takes no U+0000: an accepted batch would stay under way, and end unknown."""
+    plan("key", [["13800000001"]])
+    ledger.claim("key", 1, "me", 60, "ref")
+    assert ledger.settle("key", 1, ACCEPTED, owner="me", vendor_code="0\0", vendor_text="发送成功!\0")
+    [batch] = ledger.batches("key")
+    assert (batch.state, batch.vendor_code, batch.vendor_text) == (ACCEPTED, "0", "发送成功!")
+
+
+def test_nothing_to_claim_and_nothing_to_settle_is_nothing(plan, ledger):
+    plan("key", [["13800000001"]])
+    assert ledger.turn_over("key", "me") == ([], [])
+
+
 # --- another plan ----------------------------------------------------------------------------------
 
 
@@ -216,7 +230,11 @@ def offer(ledger, batches, content="早【公司】", values=(), **send: Any):
         PlannedBatch(number, f"new{number}", tuple(mobiles), content, values=values)
         for number, mobiles in enumerate(batches, 1)
     ]
-    return ledger.replace(PlannedSend("key", **send), planned)
+    becomes, made_at = ledger.replace(PlannedSend("key", **send), planned)
+    # The plan is told from others by when it was made.
+    made = {batch.prepared_at for batch in ledger.batches("key")}
+    assert made_at is None if becomes is Replaced.STANDS else made == {made_at}
+    return becomes
 
 
 def test_a_plan_that_nobody_can_have_read_is_replaced(plan, ledger, ask):

@@ -25,7 +25,7 @@ ledger = Ledger(store)
 batches = [PlannedBatch(number, "r", [f"138{number:08d}"], "text") for number in range(1, 21)]
 planned = ledger.plan(PlannedSend("key", "c", "wavecom", "f" * 64), batches)
 claimed = sum(ledger.claim("key", number, me, 60, f"{me}x{number}") for number in range(1, 21))
-print(owner, int(planned), claimed)
+print(owner, int(planned is not None), claimed)
 """
 
 

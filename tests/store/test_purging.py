@@ -146,7 +146,7 @@ def test_a_purged_send_key_cannot_be_sent_again(ledger, submitted, plan, age, pu
     purge()
     assert not plan("key", [NUMBERS])
     other = PlannedSend("key", "sms_main", "wavecom", "0" * 64)
-    assert ledger.replace(other, [PlannedBatch(1, "r", NUMBERS, "早")]) is Replaced.STANDS
+    assert ledger.replace(other, [PlannedBatch(1, "r", NUMBERS, "早")]) == (Replaced.STANDS, None)
     with pytest.raises(PreflightError, match=r"purged at .* give a new send_key"):
         ledger.submission("key", 1)
 

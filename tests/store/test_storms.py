@@ -69,6 +69,14 @@ def test_what_was_not_sent_holds_nothing_back_and_keeps_the_counts(guard, age):
     assert say(guard) == dict.fromkeys(NUMBERS, Held(same=1))
 
 
+def test_what_came_while_one_failed_is_counted(guard):
+    admitted = guard.admit(NUMBERS, TEXT)
+    for _ in range(5):
+        assert not guard.admit(NUMBERS, TEXT).held
+    guard.failed(admitted.held, TEXT)
+    assert say(guard) == dict.fromkeys(NUMBERS, Held(same=5))
+
+
 def test_a_process_that_died_on_the_way_does_not_silence_the_next(guard, age):
     assert guard.admit(NUMBERS, TEXT).held
     assert not guard.admit(NUMBERS, TEXT).held
