@@ -4,18 +4,25 @@ Make vendors' values fit their columns, and say so.
 What a vendor sends may be longer than a column or hold characters that no database text can: NUL, or
 half of a surrogate pair. Such a value must not keep its page from landing; the raw bytes hold it in
 full, and the page is flagged.
+
+Numbers get the form that recipients have, without which no report would find its message: a vendor may put
+the country's code in front.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_sms.text import normalise_mobile
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Table
 
 _REPLACEMENT = "\ufffd"
+_MOBILE = "mobile"
+_MOBILE_DIGITS = 11
 
 
 def fit(table: Table, columns: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
@@ -26,8 +33,10 @@ def fit(table: Table, columns: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     :return: the columns, and what was changed, ``""`` if nothing.
     """
     fitted = dict(columns)
+    if columns.get(_MOBILE):
+        fitted[_MOBILE] = _national(columns[_MOBILE])
     changed = []
-    for name, values in columns.items():
+    for name, values in fitted.items():
         if isinstance(values, str) or not values or not isinstance(values[0], str):
             continue
         length = getattr(table.c[name].type, "length", None)
@@ -43,6 +52,15 @@ def fit(table: Table, columns: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
         fitted,
         f"values were cut or cleaned to fit ({', '.join(changed)}); the page's bytes have them whole",
     )
+
+
+def _national(numbers: Sequence[str]) -> Sequence[str]:
+    # Over the whole column at once, as below.
+    if max(map(len, numbers)) <= _MOBILE_DIGITS:
+        return numbers
+    return [
+        (normalise_mobile(number) or number) if len(number) > _MOBILE_DIGITS else number for number in numbers
+    ]
 
 
 def _fits(values: Any, length: int | None) -> bool:

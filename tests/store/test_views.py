@@ -136,6 +136,24 @@ def test_several_ids_of_a_batch_join_on_id_and_number(submitted, land, make_repo
     assert [row[3] for row in ask(STATUS)] == ["delivered", "failed"]
 
 
+@pytest.mark.parametrize(
+    "written", ["+8613800130001", "8613800130001", "008613800130001", "+86 138-0013-0001"]
+)
+@pytest.mark.parametrize("many", [False, True])
+def test_a_number_with_the_countrys_code_is_the_same_number(
+    submitted, land, make_report, make_reply, ask, written, many
+):
+    """Recipients have none; a number that is none of the mainland's stays as the vendor wrote it."""
+    submitted("key", [["13800130001"]], BatchState.ACCEPTED, ["77"])
+    others = ["85261234567", "+14155550123", "106900001234567"] * (100 if many else 1)
+    land([make_report(written, "77"), *(make_report(number, "78") for number in others)])
+    land([make_reply(written, "好")], queue="replies")
+    assert ask("SELECT mobile, delivery FROM sms_message_status") == [("13800130001", "delivered")]
+    assert ask("SELECT mobile FROM sms_replies") == [("13800130001",)]
+    landed = {number for (number,) in ask("SELECT mobile FROM sms_reports")}
+    assert landed == {"13800130001", *others}
+
+
 def test_an_empty_id_joins_nothing(submitted, land, make_report, ask):
     """Some vendors leave the id of a report empty for messages sent without one."""
     submitted("key", [[NUMBER]], ACCEPTED, ids=[""])
