@@ -10,6 +10,7 @@ stays unknown.
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 _LONGEST_WAIT = 60.0
 #: Unknown outcomes in a row after which a pass leaves the rest unsent, which a retry then gets.
 _UNKNOWN_IN_A_ROW = 3
+#: Answers of so many submits may come in another order than the vendor's.
+_ANSWERS_AT_ONCE = 16
 
 
 class Judge:
@@ -58,6 +61,8 @@ class Judge:
         self.misdirected = False
         self.stopped = ""
         self.not_before = 0.0
+        #: What the vendor's last yeses said is left on the account, where they do.
+        self.remaining: deque[int] = deque(maxlen=_ANSWERS_AT_ONCE)
 
     def judge(self, answer: Answer) -> tuple[Outcome, bool]:
         """Give what to write down, and whether to submit the batch again in this pass."""
@@ -84,6 +89,8 @@ class Judge:
         if took_none and (receipt.message_ids or receipt.vendor_batch_id):
             return self._contradiction(answer, receipt, where), False
         self._unknown_in_a_row = 0
+        if receipt.remaining is not None:
+            self.remaining.append(receipt.remaining)
         if took_none:
             none = errors.VendorRejected(
                 f"{where}: the vendor took none of the batch's numbers.", receipt.code

@@ -17,19 +17,23 @@ from __future__ import annotations
 
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_sms import errors
 from airflow_provider_sms.orders import LONGEST_KEY, ON_UNKNOWN, Origin, SendOrder
+from airflow_provider_sms.records import Balance
 from airflow_provider_sms.send_keys import IT_STANDS, plan_or_go_on
+from airflow_provider_sms.store.balances import Balances
 from airflow_provider_sms.store.ledger import Ledger
 from airflow_provider_sms.submitting import Submitting
 from airflow_provider_sms.vendors.base import Operation
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from airflow_provider_sms.gateway import Gateway
     from airflow_provider_sms.judging import Judge
@@ -95,6 +99,7 @@ def send(
         submitting.submit_all()
     except (errors.PreflightError, errors.StoreUnavailable) as failure:
         raise _counted(failure, ledger, order.send_key) from failure
+    _keep_balance(gateway, store, submitting.judge.remaining)
     return _conclude(ledger.summary(order.send_key), submitting.judge, order, log)
 
 
@@ -129,6 +134,16 @@ def _checked(order: SendOrder) -> SendOrder:
     if problems:
         raise errors.PreflightError(problems, "send")
     return replace(order, send_key=key, extno=extno)
+
+
+def _keep_balance(gateway: Gateway, store: Store, remaining: Collection[int]) -> None:
+    """Write down what is left on the account, where answers to sends say so (beidoutong §2.3)."""
+    if remaining:
+        # Those of several submits at once come in any order; the balance only falls.
+        left = Balance(Decimal(min(remaining)), gateway.vendor.balance_unit)
+        # The send is over and written down: that this is not known is no reason to fail it.
+        with suppress(errors.StoreUnavailable):
+            Balances(store).record(gateway.account.conn_id, gateway.vendor.name, left)
 
 
 # --- conclude --------------------------------------------------------------------------------------

@@ -28,11 +28,14 @@ class Call:
     One exchange under way.
 
     :param seconds: seconds for all of it, from connecting to the last byte.
-    :param touched: whether any byte was handed to a connection; before that nothing can have been sent.
+    :param by_tls: whether the request goes by TLS: what is written in clear only asks a proxy for the way.
+    :param touched: whether any byte of the request was handed to a connection; before that nothing can
+        have been sent.
     :param ended: whether the peer closed its side.
     """
 
     seconds: float
+    by_tls: bool = False
     touched: bool = False
     ended: bool = False
     _until: float = field(init=False, repr=False)

@@ -59,7 +59,7 @@ class DeadlineStream(httpcore.NetworkStream):
             while view:
                 # Per piece: a peer that reads slowly must not get the whole time again for each.
                 self._sock.settimeout(_left(timeout))
-                if call is not None:
+                if call is not None and (not call.by_tls or isinstance(self._sock, ssl.SSLSocket)):
                     # Before the attempt: a write that fails may have got some bytes out.
                     call.touched = True
                 view = view[self._sock.send(view) :]

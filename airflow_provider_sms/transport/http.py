@@ -124,7 +124,7 @@ class HttpTransport:
     ) -> tuple[WireResponse, str]:
         """Send a request to one address; give the answer and, for a redirect, where it leads."""
         pool = self._pool(fresh=fresh)
-        redirected = call.touched
+        redirected, call.by_tls = call.touched, address.scheme == "https"
         try:
             with pool.stream(
                 request.method,

@@ -189,3 +189,15 @@ def test_a_character_that_would_arrive_as_a_question_mark_is_named(gateway_of, s
     """GBK has no emoji: the error names it, and nothing is sent."""
     with pytest.raises(PreflightError, match=r"U\+1F600"):
         send_to(gateway_of(vendor), numbers(1), "您好😀【公司】")
+
+
+def test_what_the_answers_say_is_left_is_kept(sandbox, gateway_of, send_to, numbers, rows):
+    """Beidoutong's answers to sends tell the balance (§2.3): one row a send, the last one's."""
+    gateway = gateway_of("beidoutong", max_in_flight=4)
+    before = gateway.balance().remaining
+    send_to(gateway, numbers(2500), TEXT, send_key="a")
+    send_to(gateway_of("wavecom"), numbers(3), TEXT, send_key="b")
+    [(conn_id, unit, remaining)] = rows("SELECT conn_id, unit, remaining FROM sms_balances")
+    assert (conn_id, unit, remaining) == ("sms_beidoutong", "messages", before - 2500)
+    assert gateway.balance().remaining == before - 2500
+    assert sandbox.count_messages("beidoutong") == 2500

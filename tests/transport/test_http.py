@@ -224,6 +224,22 @@ def test_the_proxy_of_the_connection_is_used(serve, transport):
     assert b"Proxy-Authorization: Basic bWU6cEBzcw==" in proxy.heard[0]
 
 
+@pytest.mark.parametrize("seconds", [0.0, 1.5], ids=["closes", "hangs"])
+@pytest.mark.parametrize("scheme", ["https", "http"])
+def test_a_proxy_that_never_opens_the_way_proves_that_nothing_was_sent(serve, transport, scheme, seconds):
+    """Of a request by TLS it gets nothing before the way is open; one by plain HTTP it has whole."""
+
+    def play(peer, connection, _):
+        peer.listen(connection)
+        time.sleep(seconds)
+
+    proxy = serve(play)
+    with pytest.raises(NoAnswer) as raised:
+        transport(f"{scheme}://sms.example.com", proxy=proxy.url, timeout=0.5).exchange(SEND, fresh=True)
+    assert raised.value.surely_not_sent is (scheme == "https")
+    assert (CANARY.encode() in b"".join(proxy.heard)) is (scheme == "http")
+
+
 def test_a_proxy_that_refuses_the_way_proves_that_nothing_was_sent(serve, transport):
     """The request itself is written only when the tunnel stands."""
     proxy = serve.always(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
