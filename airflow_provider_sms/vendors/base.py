@@ -251,7 +251,7 @@ class Vendor:
         if limits.signature_at_end and content.strip() and not text.ends_with_signature(content):
             problems.append(
                 "the text must end with your company's signature in 【】, for instance 【公司】: "
-                "add it, or set the connection's extra field 'signature'"
+                "put it there, or leave it out and set the connection's extra field 'signature'"
             )
         return problems
 
