@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_sms import errors
 from airflow_provider_sms.records import BatchState
@@ -31,6 +31,19 @@ _LONGEST_WAIT = 60.0
 _UNKNOWN_IN_A_ROW = 3
 #: Answers of so many submits may come in another order than the vendor's.
 _ANSWERS_AT_ONCE = 16
+
+
+class Told(NamedTuple):
+    """
+    What an answer to a submit said is left on the account.
+
+    :param at: when, by this process's monotonic clock.
+    :param seconds: how long the submit took.
+    """
+
+    at: float
+    seconds: float
+    remaining: int
 
 
 class Judge:
@@ -61,8 +74,17 @@ class Judge:
         self.misdirected = False
         self.stopped = ""
         self.not_before = 0.0
-        #: What the vendor's last yeses said is left on the account, where they do.
-        self.remaining: deque[int] = deque(maxlen=_ANSWERS_AT_ONCE)
+        self._told: deque[Told] = deque(maxlen=_ANSWERS_AT_ONCE)
+
+    @property
+    def remaining(self) -> Told | None:
+        """What the vendor's last yes said is left on the account, where it does."""
+        if not self._told:
+            return None
+        # Answers of submits under way together come in any order; the least is the last.
+        last = self._told[-1]
+        together = [told for told in self._told if told.at >= last.at - last.seconds]
+        return last._replace(remaining=min(told.remaining for told in together))
 
     def judge(self, answer: Answer) -> tuple[Outcome, bool]:
         """Give what to write down, and whether to submit the batch again in this pass."""
@@ -90,7 +112,7 @@ class Judge:
             return self._contradiction(answer, receipt, where), False
         self._unknown_in_a_row = 0
         if receipt.remaining is not None:
-            self.remaining.append(receipt.remaining)
+            self._told.append(Told(time.monotonic(), answer.seconds, receipt.remaining))
         if took_none:
             none = errors.VendorRejected(
                 f"{where}: the vendor took none of the batch's numbers.", receipt.code

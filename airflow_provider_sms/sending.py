@@ -19,6 +19,7 @@ import time
 import uuid
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -33,10 +34,10 @@ from airflow_provider_sms.vendors.base import Operation
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
 
     from airflow_provider_sms.gateway import Gateway
-    from airflow_provider_sms.judging import Judge
+    from airflow_provider_sms.judging import Judge, Told
     from airflow_provider_sms.recipients import Columns
     from airflow_provider_sms.store.engine import Store
     from airflow_provider_sms.store.plans import SendSummary
@@ -136,14 +137,16 @@ def _checked(order: SendOrder) -> SendOrder:
     return replace(order, send_key=key, extno=extno)
 
 
-def _keep_balance(gateway: Gateway, store: Store, remaining: Collection[int]) -> None:
+def _keep_balance(gateway: Gateway, store: Store, told: Told | None) -> None:
     """Write down what is left on the account, where answers to sends say so (beidoutong §2.3)."""
-    if remaining:
-        # Those of several submits at once come in any order; the balance only falls.
-        left = Balance(Decimal(min(remaining)), gateway.vendor.balance_unit)
-        # The send is over and written down: that this is not known is no reason to fail it.
-        with suppress(errors.StoreUnavailable):
-            Balances(store).record(gateway.account.conn_id, gateway.vendor.name, left)
+    if told is None:
+        return
+    left = Balance(Decimal(told.remaining), gateway.vendor.balance_unit)
+    # The send is over and written down: that this is not known is no reason to fail it.
+    with suppress(errors.StoreUnavailable):
+        # Of the moment of the answer: others may have sent since.
+        checked_at = store.now() - timedelta(seconds=time.monotonic() - told.at)
+        Balances(store).record(gateway.account.conn_id, gateway.vendor.name, left, checked_at)
 
 
 # --- conclude --------------------------------------------------------------------------------------

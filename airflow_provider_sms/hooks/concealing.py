@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
+#: Errors of Airflow and Jinja that name a variable, a connection, an XCom or a file, and quote nothing.
+_NAME_WHAT_IS_MISSING = frozenset(
+    {"AirflowNotFoundException", "AirflowRuntimeError", "TemplateNotFound", "XComNotFound"}
+)
+
+
 class Concealed:
     """
     A rendered value of which only the size may be shown.
@@ -82,17 +88,21 @@ class DiscreetFields:
     def _rendered(
         self, name: str, value: Any, context: Any, jinja_env: Environment, seen_oids: set[int]
     ) -> Any:
+        from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
         from jinja2 import UndefinedError
 
         try:
             if callable(value):
                 return value(context=context, jinja_env=jinja_env)
             return self.render_template(value, context, jinja_env, seen_oids)  # type: ignore[attr-defined]
+        except (AirflowSkipException, AirflowFailException):
+            raise  # A macro's or a callable's decision on the task, in its own words.
         except (UndefinedError, KeyError) as error:
             # These name a variable, which the reader has to know.
             why = f"{type(error).__name__}: {mask_numbers(str(error))}"
         except Exception as error:  # noqa: BLE001 - whatever it says, it may quote the field
-            why = type(error).__name__
+            named = type(error).__name__ in _NAME_WHAT_IS_MISSING
+            why = f"{type(error).__name__}: {mask_numbers(str(error))}" if named else type(error).__name__
         # Out here nothing hangs on it.
         raise PreflightError([f"its template cannot be rendered ({why})"], f"field {name!r}")
 

@@ -55,14 +55,17 @@ _VERDICTS: tuple[tuple[re.Pattern[str], Code], ...] = (
         ),
     ),
     (
-        # "Later" (稍后) alone is no such word: "timed out, look later whether it was sent" has it, too.
-        re.compile(r"系统忙|繁忙|频繁|过快|太快"),
+        re.compile(r"系统忙|繁忙|频繁|过快|太快|稍[后候]"),
         Code("the vendor is busy", errors.VendorBusy, "Nothing was done; try again in a minute"),
     ),
 )
-#: Of a send: perhaps the vendor has it, or has had it before.
+#: Of a send: perhaps the vendor has it, or has had it before. "Later" (稍后) may stand beside it.
 _IN_DOUBT = re.compile(
     r"超时|重复(?:提交|发送)|[等待]审核|审核中|处理中|查询(?:结果|状态)|已经?(?:提交|接收|受理)"
+)
+#: These look like it, and are about what has to be right before anything is taken.
+_OF_THE_ACCOUNT = re.compile(
+    r"(?:签名|模板|[账帐][号户]|资质|企业)\S{0,2}审核中?|(?:登[录陆]|定时(?:时间)?|会话)\S{0,2}超时"
 )
 #: Longer runs of digits may be somebody's number.
 _LONG_DIGITS = re.compile(r"[0-9]{7,}")
@@ -78,7 +81,7 @@ def verdict(remark: str) -> Code | None:
 
 def leaves_in_doubt(remark: str) -> bool:
     """Whether a sentence about a send that failed sounds as if the vendor may have taken it."""
-    return _IN_DOUBT.search(remark) is not None
+    return _IN_DOUBT.search(_OF_THE_ACCOUNT.sub("", remark)) is not None
 
 
 def words(remark: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
@@ -9,7 +10,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from airflow_provider_sms.errors import PreflightError
+from airflow_provider_sms.errors import PreflightError, SubmitNotSent
+from airflow_provider_sms.sandbox import Fault
+from airflow_provider_sms.sending import SendOrder, send
 
 #: Each way to send that some vendor documents, with the most numbers one of its calls may hold.
 WAYS = [
@@ -201,3 +204,24 @@ def test_what_the_answers_say_is_left_is_kept(sandbox, gateway_of, send_to, numb
     assert (conn_id, unit, remaining) == ("sms_beidoutong", "messages", before - 2500)
     assert gateway.balance().remaining == before - 2500
     assert sandbox.count_messages("beidoutong") == 2500
+
+
+def test_a_balance_told_by_an_answer_is_of_its_moment(sandbox, gateway_of, store, numbers, rows):
+    """One send rests while another spends: what the first was told before is no top-up afterwards."""
+    sandbox.faults.add(Fault("busy", operation="send", after=1, times=1))
+    first, second = gateway_of("beidoutong", max_in_flight=1), gateway_of("beidoutong")
+    log, met = logging.getLogger("tests"), []
+
+    def rest(seconds):
+        if not met:
+            met.append(seconds)
+            others = {"mobile": numbers(300, first=13_900_000_000)}
+            send(second, store, SendOrder("b", content=TEXT), lambda: others, log=log)
+            sandbox.faults.add(Fault("busy", operation="send", times=2))
+
+    people = {"mobile": numbers(1001)}
+    with pytest.raises(SubmitNotSent):
+        send(first, store, SendOrder("a", content=TEXT), lambda: people, log=log, sleep=rest)
+    told = [remaining for (remaining,) in rows("SELECT remaining FROM sms_balances ORDER BY checked_at")]
+    assert told == sorted(told, reverse=True)
+    assert told[-1] == second.balance().remaining

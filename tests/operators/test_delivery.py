@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -124,6 +125,15 @@ def test_after_a_pause_no_day_is_left_as_it_was(connections, numbers, store, row
         (str(moment.astimezone(CHINA).date()), 3) for moment in (last, between)
     ]
     assert refresh()["days"] == 5
+
+
+def test_two_runs_at_once_are_both_done(store):
+    """Each notes that all is up to date; the later moment stays."""
+    moments = [datetime.now(UTC) - timedelta(seconds=each) for each in range(8)]
+    for _ in range(5):
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda moment: daily.note_up_to_date(store, moment), moments))
+        assert daily.up_to_date_since(store) == max(moments)
 
 
 def test_a_batch_that_went_out_on_a_later_day_counts_once(connections, numbers, store, rows):

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pandas as pd
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 from airflow.sdk import task
 
 from airflow_provider_sms.errors import SubmitNotSent
@@ -171,6 +171,25 @@ def test_a_field_that_cannot_be_rendered_is_not_quoted(run_dag, connections, num
     assert "UndefinedError: 'gone' is undefined" in shown
     for secret in ("9527", *people):
         assert secret not in shown
+
+
+def test_a_macro_that_skips_the_task_skips_it(run_dag, connections, sandbox, numbers, told):
+    """And a Variable that is missing is named, in whatever words this Airflow has."""
+    conn_id = connections("beidoutong")
+
+    def nothing_to_say():
+        raise AirflowSkipException
+
+    def build():
+        send = {"sms_conn_id": conn_id, "recipients": numbers(1), "retries": 0}
+        SmsSendOperator(task_id="skipped", content="{{ nothing_to_say() }}", **send)
+        SmsSendOperator(task_id="missing", content="{{ var.value.sms_text_of_today }}", **send)
+
+    ended = run_dag(build, user_defined_macros={"nothing_to_say": nothing_to_say})
+    assert ended.states["skipped"] == "skipped"
+    assert ended.states["missing"] == "failed"
+    assert "sms_text_of_today" in told()
+    assert sandbox.count_messages("beidoutong") == 0
 
 
 def test_each_count_is_an_output_of_its_own(run_dag, connections, numbers):
