@@ -51,7 +51,8 @@ class Collected(NamedTuple):
 
     :param pages: pages the vendor handed over, the empty one at the end not counted.
     :param records: rows that landed, those of earlier runs' unlanded pages included.
-    :param quarantined: pages that could not be read, or only in part; their bytes are kept.
+    :param quarantined: pages that could not be read, or only in part, or that the database does not take;
+        their bytes are kept.
     :param suspect: reads that were cut off without a byte, found or made by this run.
     :param queue_empty: whether the vendor said that there is nothing more.
     """
