@@ -105,9 +105,13 @@ def reports_of_send(store: Store, send_key: str, min_share: float) -> tuple[bool
     """
     Look whether enough of a send's messages have a final report.
 
+    While batches wait for their first submit, the send is still going out, and nothing is a share of it.
+
     :return: whether they have, and the counts.
     :raises PreflightError: there is no such send, or the vendor accepted none of it: no report can come.
     """
+    # Before its messages are counted: a batch may be accepted in between, and then it is among them.
+    going_out = arrivals.is_going_out(store, send_key)
     summary = Ledger(store).summary(send_key)
     where = f"send key {send_key!r}"
     if not summary.recipients:
@@ -118,7 +122,8 @@ def reports_of_send(store: Store, send_key: str, min_share: float) -> tuple[bool
         raise PreflightError(["the vendor accepted none of its messages, so no report will come"], where)
     counts = arrivals.delivery_of(store, send_key)
     final = counts.delivered + counts.failed
-    return bool(expected) and final + _ROUNDING >= min_share * expected, _as_xcom(counts)
+    enough = bool(expected) and final + _ROUNDING >= min_share * expected
+    return enough and not going_out, _as_xcom(counts)
 
 
 def reports_since(

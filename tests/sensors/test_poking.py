@@ -54,6 +54,30 @@ def test_a_send_is_waited_for_until_enough_is_reported(monkeypatch, numbers, sto
         assert not report_poke("sms_gate", send_key=key, min_share=(reported + 0.5) / 20).is_done
 
 
+@pytest.mark.parametrize(
+    ("left", "hours", "done"),
+    [("prepared", 0, False), ("prepared", 25, True), ("rejected", 0, True), ("not_sent", 0, True)],
+)
+def test_a_send_is_not_reported_while_it_goes_out(connections, store, numbers, left, hours, done):
+    """All that was accepted is reported, and the rest has not been submitted: unless it was given up."""
+    from airflow_provider_sms.store.clock import ServerTime
+    from airflow_provider_sms.store.schema import batches
+
+    conn_id = connections("wavecom")
+    key = send(conn_id, numbers(1000))
+    then = ServerTime(-3600.0 * hours)
+    with store.begin() as connection:
+        rest = batches.update().where(batches.c.send_key == key, batches.c.batch_no > 1)
+        assert connection.execute(rest.values(state=left)).rowcount
+        moments = {"prepared_at": then, "submitted_at": then, "settled_at": then}
+        connection.execute(batches.update().where(batches.c.send_key == key).values(moments))
+        # As it is before the first submit.
+        rest = rest.where(batches.c.state == "prepared")
+        connection.execute(rest.values(submitted_at=None, settled_at=None))
+    for share in (1.0, 0.5):
+        assert report_poke(conn_id, send_key=key, min_share=share).is_done is done
+
+
 def test_sensors_and_operators_do_not_take_each_others_records(connections, numbers):
     """Whoever collects, all who wait find it in the tables."""
     conn_id = connections("wavecom")
