@@ -235,7 +235,7 @@ class Collector:
         while not self._at_limit(started, max_pages, max_seconds):
             pause = self._leases.wait_seconds(self._conn_id, self._queue.value) if self._interval else 0.0
             if pause > 0:
-                if not patient:
+                if not patient or self._at_limit(started, max_pages, max_seconds, seconds=pause):
                     return False
                 self._sleep(pause)
             self._hold(lease)
@@ -247,11 +247,16 @@ class Collector:
         return False
 
     def _at_limit(
-        self, started: float, max_pages: int | None, max_seconds: float | None, pages: int = 0
+        self,
+        started: float,
+        max_pages: int | None,
+        max_seconds: float | None,
+        pages: int = 0,
+        seconds: float = 0.0,
     ) -> bool:
-        """Tell whether a limit is reached, so many pages from now."""
+        """Tell whether a limit is reached, so many pages or seconds from now."""
         return (max_pages is not None and self._tally.pages + pages >= max_pages) or (
-            max_seconds is not None and time.monotonic() - started >= max_seconds
+            max_seconds is not None and time.monotonic() + seconds - started >= max_seconds
         )
 
     def _hold(self, lease: Lease) -> None:
