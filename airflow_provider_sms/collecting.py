@@ -237,7 +237,8 @@ class Collector:
             if pause > 0:
                 if not patient or self._at_limit(started, max_pages, max_seconds, seconds=pause):
                     return False
-                self._sleep(pause)
+                # Whatever clocks say: the lease would run out in the meantime.
+                self._sleep(min(pause, self._interval))
             self._hold(lease)
             if self._read_one(lease, request, last=self._at_limit(started, max_pages, max_seconds, pages=1)):
                 return True

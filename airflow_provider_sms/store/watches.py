@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import exc, func, select
+from sqlalchemy import exc, func, or_, select
 
 from airflow_provider_sms.records import PageState
+from airflow_provider_sms.store.clock import ServerTime
 from airflow_provider_sms.store.schema import pages, watches
 
 if TYPE_CHECKING:
@@ -58,11 +59,16 @@ class Watches:
         return moment
 
     def tell_until(self, watcher: str, conn_id: str, queue: str, moment: datetime) -> None:
-        """Note up to which moment a watcher has told what landed; never an earlier one than before."""
+        """
+        Note up to which moment a watcher has told what landed; never an earlier one than before.
+
+        Unless that one lies ahead: the server's clock has been set back since.
+        """
         row = {"watcher": watcher, "conn_id": conn_id, "queue": queue, "told_until": moment}
         known = watches.c.watcher == watcher
         with self._store.begin() as connection:
-            later = watches.update().where(known, watches.c.told_until <= moment).values(told_until=moment)
+            passed = or_(watches.c.told_until <= moment, watches.c.told_until > ServerTime())
+            later = watches.update().where(known, passed).values(told_until=moment)
             if connection.execute(later).rowcount or connection.scalar(
                 select(watches.c.watcher).where(known)
             ):

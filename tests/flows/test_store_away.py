@@ -272,6 +272,17 @@ def test_what_an_earlier_run_left_does_not_stop_this_one(
     assert set(states(rows)) <= {"landed", "empty", "quarantined", "suspect"}
 
 
+def test_a_clock_that_is_set_back_makes_nobody_sleep_for_hours(
+    sandbox, gateway_of, collect, naps, monkeypatch
+):
+    """The vendor's interval is the longest sleep; the lease would not outlast another."""
+    sandbox.queue_reports("smsadmin", 25)
+    monkeypatch.setattr(Leases, "wait_seconds", lambda *_: 8 * 3600.0)
+    assert collect(gateway_of("smsadmin")).records == 25
+    assert naps.taken
+    assert max(naps.taken) <= 5
+
+
 def test_a_parser_that_fails_does_not_block_the_queue(sandbox, gateway_of, collect, rows, monkeypatch):
     """Its mistake costs a quarantined page with its bytes, not the vendor's queue."""
     gateway = gateway_of("wavecom")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -109,6 +110,22 @@ def test_the_vendors_interval_holds_for_whoever_is_next(leases):
 def test_a_passed_interval_is_no_wait(leases):
     leases.mark_read(leases.acquire(*QUEUE, "me", 60), -1)
     assert leases.wait_seconds(*QUEUE) == 0
+
+
+@pytest.mark.parametrize("interval", [0.0, 5.0], ids=["no interval", "an interval"])
+def test_a_clock_that_was_set_back_delays_no_read(leases, store, interval):
+    """A last read that lies hours ahead counts as one of now, and only once."""
+    lease = leases.acquire(*QUEUE, "me", 60)
+    leases.release(lease, read=interval, ago=-8 * 3600.0)
+    due = leases.due(*QUEUE, 10.0)
+    assert 9 < due.wait <= 10
+    assert 0 <= due.age < 1
+    assert interval - 1 < leases.wait_seconds(*QUEUE) <= interval
+    time.sleep(0.3)
+    after = leases.due(*QUEUE, 10.0)
+    assert after.wait < due.wait - 0.2
+    assert after.last == due.last
+    assert store.now() - timedelta(seconds=30) < leases.acquire(*QUEUE, "me", 0).expires_at
 
 
 def test_a_lease_that_is_given_back_says_when_its_queue_was_read(store):
