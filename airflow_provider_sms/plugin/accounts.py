@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 #: A changed connection (a new token, for one) takes effect within this many seconds.
 FRESH_SECONDS = 30.0
-#: With Airflow's database away its connections cannot be looked up; for so long the last known ones do.
+#: With Airflow's database away its connections cannot be looked up; for so long the last known ones do. One
+#: that is found and wrong closes its door at once.
 STALE_SECONDS = 600.0
 #: A look-up that failed is tried again after this many seconds.
 RETRY_SECONDS = 2.0
@@ -118,6 +119,9 @@ class Doors:
             # Not logged with its text or traceback: errors of databases hold addresses and values.
             self._log.error("connection %r cannot be used for pushes now: %s", conn_id, _told(error))
             now = time.monotonic()
+            # Grace is for who could not be asked. A connection that is there and has no token (any more), or
+            # one that leaked and was made unfit, opens nothing from now on.
+            known = _Known() if _was_found(error) else known
             known = known._replace(look_up_at=now + RETRY_SECONDS)
             door = known.at(now)
         else:
@@ -167,6 +171,12 @@ def _open_store() -> Store:
     from airflow_provider_sms.hooks.store import open_store
 
     return open_store()
+
+
+def _was_found(error: Exception) -> bool:
+    from airflow_provider_sms.hooks.sms import was_found
+
+    return was_found(error)
 
 
 def _told(error: Exception) -> str:

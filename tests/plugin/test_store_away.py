@@ -190,6 +190,29 @@ def test_a_new_token_takes_effect_and_a_lost_connection_keeps_the_last(serve, mo
     assert served.ask(token="another-token-0123456789") == 503
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [{"push_token": ""}, {"push_token": "short"}, {"push_sources": "nonsense"}, {"timeout": "never"}],
+    ids=str,
+)
+def test_a_token_that_is_taken_away_opens_nothing_any_more(
+    serve, monkeypatch, connections, rows, push_options, changed
+):
+    """The grace is for a connection that cannot be looked up; this one says that the door is closed."""
+    monkeypatch.setattr("airflow_provider_sms.plugin.accounts.FRESH_SECONDS", 0.0)
+    monkeypatch.setattr("airflow_provider_sms.plugin.accounts.RETRY_SECONDS", 0.0)
+    served = serve(push_token_previous="")
+    assert served.ask() == 200
+    connections("smsadmin", **({"push_token": push_options["push_token"]} | changed))
+    assert served.ask(served.fields(LinkId="next")) == 503
+    # Nor by the grace of what was known before, once it cannot be looked up.
+    monkeypatch.delenv("AIRFLOW_CONN_SMS_SMSADMIN")
+    assert served.ask(served.fields(LinkId="next")) == 503
+    assert rows("SELECT count(*) FROM sms_pages") == [1]
+    connections("smsadmin", push_token=push_options["push_token"])
+    assert served.ask(served.fields(LinkId="next")) == 200
+
+
 # --- look-ups hang ---------------------------------------------------------------------------------
 
 
