@@ -72,6 +72,7 @@ _keep = (
         framing_problem=bindparam("why"),
         http_status=bindparam("http"),
         error=bindparam("why"),
+        dismissed_at=None,
     )
 )
 _kept = Prepared(_keep)
@@ -193,8 +194,8 @@ class Journal:
         """
         Write down what arrived, whole or not; committed before this returns.
 
-        A page that was called suspect meanwhile is taken, too: here it is after all. Keeping a page
-        twice changes nothing.
+        A page that was called suspect meanwhile is taken, too: here it is after all, also if a person had
+        dismissed it. Keeping a page twice changes nothing.
 
         :param complete: whether the framing says that the body is whole.
         :param status: HTTP status.

@@ -264,6 +264,8 @@ def _into_journal(page: SpooledPage, connection: Connection) -> int:
         "framing_problem": page.problem or None,
         "body": page.body,
         "error": None,
+        # Of a suspect page, perhaps: what becomes of the page that came after all is to be seen.
+        "dismissed_at": None,
     }
     if found is None:
         row = {
