@@ -35,7 +35,10 @@ _this = (leases.c.conn_id == bindparam("conn"), leases.c.queue == bindparam("of_
 _mine = leases.update().where(*_this, leases.c.owner == bindparam("me"))
 _free = or_(leases.c.owner.is_(None), leases.c.owner == bindparam("me"), leases.c.expires_at <= ServerTime())
 _later = ServerTime(bindparam("seconds", type_=Float()))
-_taken = Prepared(leases.update().where(*_this, _free).values(owner=bindparam("me"), expires_at=_later))
+_take_it = leases.update().where(*_this, _free).values(owner=bindparam("me"), expires_at=_later)
+_taken = Prepared(_take_it)
+#: Converted as rows are, so not prepared.
+_taken_telling = _take_it.returning(leases.c.owner, leases.c.expires_at)
 _read = Prepared(_mine.values(last_read_at=ServerTime(), next_read_at=_later))
 _give_back = _mine.values(owner=None, expires_at=None)
 _read_and_give_back = _give_back.values(
@@ -121,9 +124,17 @@ class Leases:
 
     def _take(self, conn_id: str, queue: str, owner: str, seconds: float) -> Lease | None:
         """Take the lease if it is free; whose it is now, ``None`` if nobody's."""
+        values = {"conn": conn_id, "of_queue": queue, "me": owner, "seconds": seconds}
 
         def take(connection: Connection) -> Lease | None:
-            _taken.run(connection, conn=conn_id, of_queue=queue, me=owner, seconds=seconds)
+            # By one statement where that can be: a connection that breaks behind it has taken nothing that
+            # nobody knows of.
+            if connection.dialect.update_returning:
+                row = connection.execute(_taken_telling, values).one_or_none()
+                if row is not None:
+                    return Lease(conn_id, queue, row.owner, row.expires_at)
+            else:
+                _taken.run(connection, **values)
             return _found(connection, conn_id, queue)
 
         return self._store.one_by_one(take)

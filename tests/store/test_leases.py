@@ -7,6 +7,7 @@ import time
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import event
 
 from airflow_provider_sms.errors import QueueBusy
 from airflow_provider_sms.store.leases import Leases
@@ -32,6 +33,24 @@ def test_other_queues_are_free(leases):
     leases.acquire(*QUEUE, "me", 60)
     leases.acquire("sms_main", "replies", "you", 60)
     leases.acquire("other", "reports", "you", 60)
+
+
+def test_taking_it_is_one_statement_where_the_database_tells_what_it_wrote(leases, store):
+    """With two, a connection that breaks in between leaves a lease that nobody knows to be his."""
+    leases.release(leases.acquire(*QUEUE, "me", 60))
+    statements = []
+
+    def note(_connection, _cursor, statement, *_: object):
+        statements.append(statement.split()[0])
+
+    event.listen(store.engine, "before_cursor_execute", note)
+    try:
+        taken = leases.acquire(*QUEUE, "me", 60)
+    finally:
+        event.remove(store.engine, "before_cursor_execute", note)
+    assert (taken.owner, taken.expires_at) == ("me", leases.holder(*QUEUE).expires_at)
+    statements = [each for each in statements if each != "BEGIN"]
+    assert statements == (["UPDATE"] if store.engine.dialect.update_returning else ["UPDATE", "SELECT"])
 
 
 def test_its_owner_takes_it_again(leases):
