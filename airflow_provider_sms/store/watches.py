@@ -8,7 +8,7 @@ pages he knows.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import exc, func, or_, select
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
 
     from airflow_provider_sms.store.engine import Store
+
+_RECENT_SECONDS = 120.0
 
 
 class Landed(NamedTuple):
@@ -93,6 +95,17 @@ class Watches:
             ).one()
         return Landed(number, int(records or 0), first or "", last or "")
 
+    def latest(self, conn_id: str, queue: str) -> tuple[Any, ...]:
+        """
+        Give what is another once something more has landed in a queue.
+
+        A little may be late, and seem nothing new: whoever goes by this looks for himself now and then.
+        """
+        recent = _with_records(conn_id, queue, ServerTime(-_RECENT_SECONDS))
+        with self._store.asking() as connection:
+            found = select(func.count(), func.max(pages.c.landed_at)).where(*recent)
+            return tuple(connection.execute(found).one())
+
     def pages_since(self, conn_id: str, queue: str, since: datetime) -> dict[str, int]:
         """
         Give the pages that have landed in a queue with their numbers of records.
@@ -104,7 +117,7 @@ class Watches:
             return dict(connection.execute(wanted).all())
 
 
-def _with_records(conn_id: str, queue: str, since: datetime) -> tuple[ColumnElement[bool], ...]:
+def _with_records(conn_id: str, queue: str, since: datetime | ServerTime) -> tuple[ColumnElement[bool], ...]:
     return (
         pages.c.conn_id == conn_id,
         pages.c.queue == queue,
