@@ -19,7 +19,7 @@ import weakref
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
-from airflow_provider_sms.triggers.telling import LOOK_SECONDS
+from airflow_provider_sms.triggers.telling import LEAST_INTERVAL, LOOK_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,11 +167,11 @@ class PolledQueue:
         The vendor is asked once per interval however often this is called. Where the queue is pushed to, the
         outcome says to call again soon: what was pushed meanwhile is found out here.
 
-        :param interval: seconds from one read to the next.
+        :param interval: seconds from one read to the next; a tenth at least.
         :param log: where troubles are told; they are told once, to whoever began the poll.
         :param since: when the caller began to wait, by ``time.monotonic``.
         """
-        outcome = await self._poll_if_due(interval, log, since)
+        outcome = await self._poll_if_due(max(LEAST_INTERVAL, interval), log, since)
         if not self._pushed:
             return outcome
         await self._look_for_pushes()

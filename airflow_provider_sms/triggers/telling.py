@@ -16,6 +16,8 @@ _LONGEST_MESSAGE = 2000
 #: Seconds between two lines that say what is still waited for.
 _TOLD_EVERY = 600.0
 _LEAST_PAUSE = 0.05
+#: Seconds from one read of a queue to the next: whatever is asked for, no vendor is asked without a pause.
+LEAST_INTERVAL = 0.1
 #: So often the tables are looked at in any case: a person may have settled a send, or replayed a page.
 LOOK_SECONDS = 60.0
 

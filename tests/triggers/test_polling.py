@@ -8,6 +8,7 @@ import math
 import threading
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -220,6 +221,22 @@ def test_a_password_is_looked_up_again_before_it_counts_as_wrong(sandbox, connec
         assert type(first.error).__name__ == type(second.error).__name__ == "AuthenticationFailed"
 
 
+@pytest.mark.parametrize("interval", [0, -1])
+def test_a_watcher_without_a_pause_gets_one(sandbox, connections, events_of, interval):
+    """The least that a sensor may ask for: a vendor is not asked as fast as a machine can."""
+    from airflow_provider_sms.triggers.sms import SmsQueueEventTrigger
+
+    connections("wavecom")
+
+    async def watch():
+        with pytest.raises(TimeoutError):
+            await events_of(SmsQueueEventTrigger(sms_conn_id="sms_wavecom", poll_interval=interval), within=3)
+
+    asyncio.run(watch())
+    # The vendor's own log says when: from one to the next, less by the share that a poll may be sooner.
+    assert 3 <= sandbox.calls.count("wavecom", "replies") <= 3 / (0.1 * (1 - polling._SOONER)) + 1
+
+
 # --- what lands without a poll --------------------------------------------------------------------
 
 
@@ -272,7 +289,7 @@ def test_those_who_wait_for_pushes_ask_the_tables_once_for_all(connections, monk
     connections("smsadmin", push_token="canary-token-5c1f2ab09d")
     asked, latest = [], Watches.latest
 
-    def counted(*given):
+    def counted(*given: Any):
         asked.append(given)
         return latest(*given)
 
