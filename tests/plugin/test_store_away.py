@@ -254,6 +254,33 @@ def test_a_look_up_that_hangs_stops_no_push_to_a_door_that_is_known(serve, rows,
     assert rows("SELECT count(*) FROM sms_pages") == [13]
 
 
+def test_airflows_database_that_hangs_slows_no_push_down(serve, rows, monkeypatch):
+    """Neither the look-up of the account's connection nor that of the store's."""
+    from airflow.providers.common.compat.sdk import BaseHook
+
+    for place in ("accounts", "kept_store"):
+        monkeypatch.setattr(f"airflow_provider_sms.plugin.{place}.FRESH_SECONDS", 0.0)
+        monkeypatch.setattr(f"airflow_provider_sms.plugin.{place}.LOOK_UP_SECONDS", 0.5)
+    served = serve()
+    assert served.ask() == 200
+    over, look_up = threading.Event(), BaseHook.get_connection
+
+    def hanging(conn_id: str):
+        over.wait(30)
+        return look_up(conn_id)
+
+    monkeypatch.setattr(BaseHook, "get_connection", staticmethod(hanging))
+    try:
+        started = time.monotonic()
+        with ThreadPoolExecutor(12) as pool:
+            bodies = [served.fields(LinkId=f"hung{each}") for each in range(12)]
+            assert set(pool.map(served.ask, bodies)) == {200}
+        assert time.monotonic() - started < 4
+        assert rows("SELECT count(*) FROM sms_replies") == [13]
+    finally:
+        over.set()
+
+
 def test_a_look_up_that_hangs_is_no_other_connections_matter(serve, connections, hang, monkeypatch):
     """Whoever is not known yet is told so in time."""
     monkeypatch.setattr("airflow_provider_sms.plugin.accounts.LOOK_UP_SECONDS", 0.5)
