@@ -59,7 +59,7 @@ def test_a_send_is_waited_for_until_enough_is_reported(monkeypatch, numbers, sto
     ("left", "hours", "done"),
     [("prepared", 0, False), ("prepared", 25, True), ("rejected", 0, True), ("not_sent", 0, True)],
 )
-def test_a_send_is_not_reported_while_it_goes_out(connections, store, numbers, left, hours, done):
+def test_a_send_is_not_reported_while_it_goes_out(connections, store, numbers, capfd, left, hours, done):
     """All that was accepted is reported, and the rest has not been submitted: unless it was given up."""
     from airflow_provider_sms.store.clock import ServerTime
     from airflow_provider_sms.store.schema import batches
@@ -77,6 +77,7 @@ def test_a_send_is_not_reported_while_it_goes_out(connections, store, numbers, l
         connection.execute(rest.values(submitted_at=None, settled_at=None))
     for share in (1.0, 0.5):
         assert report_poke(conn_id, send_key=key, min_share=share).is_done is done
+    assert ("the send is still going out" in capfd.readouterr().out) is not done
 
 
 def test_sensors_and_operators_do_not_take_each_others_records(connections, numbers):
