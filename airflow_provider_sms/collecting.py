@@ -51,7 +51,8 @@ class Collected(NamedTuple):
 
     :param pages: pages the vendor handed over, the empty one at the end not counted.
     :param records: rows that landed, those of earlier runs' unlanded pages included.
-    :param quarantined: pages that could not be read, or only in part; their bytes are kept.
+    :param quarantined: pages that could not be read, or only in part, or that the database does not take;
+        their bytes are kept.
     :param suspect: reads that were cut off without a byte, found or made by this run.
     :param queue_empty: whether the vendor said that there is nothing more.
     """
@@ -234,9 +235,10 @@ class Collector:
         while not self._at_limit(started, max_pages, max_seconds):
             pause = self._leases.wait_seconds(self._conn_id, self._queue.value) if self._interval else 0.0
             if pause > 0:
-                if not patient:
+                if not patient or self._at_limit(started, max_pages, max_seconds, seconds=pause):
                     return False
-                self._sleep(pause)
+                # Whatever clocks say: the lease would run out in the meantime.
+                self._sleep(min(pause, self._interval))
             self._hold(lease)
             if self._read_one(lease, request, last=self._at_limit(started, max_pages, max_seconds, pages=1)):
                 return True
@@ -246,11 +248,16 @@ class Collector:
         return False
 
     def _at_limit(
-        self, started: float, max_pages: int | None, max_seconds: float | None, pages: int = 0
+        self,
+        started: float,
+        max_pages: int | None,
+        max_seconds: float | None,
+        pages: int = 0,
+        seconds: float = 0.0,
     ) -> bool:
-        """Tell whether a limit is reached, so many pages from now."""
+        """Tell whether a limit is reached, so many pages or seconds from now."""
         return (max_pages is not None and self._tally.pages + pages >= max_pages) or (
-            max_seconds is not None and time.monotonic() - started >= max_seconds
+            max_seconds is not None and time.monotonic() + seconds - started >= max_seconds
         )
 
     def _hold(self, lease: Lease) -> None:

@@ -93,21 +93,26 @@ def look(store: Store, conn_id: str, condition: Condition) -> Found:
     if isinstance(condition, WantedReplies):
         done, counts = replies(store, conn_id, condition)
         return Found(done, counts, f"{counts['replies']} of {condition.min_records} replies have landed")
+    going_out = False
     if isinstance(condition, SendReported):
-        done, counts = reports_of_send(store, condition.send_key, condition.min_share)
+        done, counts, going_out = reports_of_send(store, condition.send_key, condition.min_share)
     else:
         done, counts = reports_since(store, conn_id, condition.since, condition.min_records)
-    told = "{reported} reported ({delivered} delivered, {failed} failed), {pending} pending"
-    return Found(done, counts, told.format(**counts))
+    told = "{reported} reported ({delivered} delivered, {failed} failed), {pending} pending".format(**counts)
+    return Found(done, counts, f"{told}; the send is still going out" if going_out else told)
 
 
-def reports_of_send(store: Store, send_key: str, min_share: float) -> tuple[bool, dict[str, int]]:
+def reports_of_send(store: Store, send_key: str, min_share: float) -> tuple[bool, dict[str, int], bool]:
     """
     Look whether enough of a send's messages have a final report.
 
-    :return: whether they have, and the counts.
+    While batches wait for their first submit, the send is still going out, and nothing is a share of it.
+
+    :return: whether they have, the counts, and whether the send is still going out.
     :raises PreflightError: there is no such send, or the vendor accepted none of it: no report can come.
     """
+    # Before its messages are counted: a batch may be accepted in between, and then it is among them.
+    going_out = arrivals.is_going_out(store, send_key)
     summary = Ledger(store).summary(send_key)
     where = f"send key {send_key!r}"
     if not summary.recipients:
@@ -118,7 +123,8 @@ def reports_of_send(store: Store, send_key: str, min_share: float) -> tuple[bool
         raise PreflightError(["the vendor accepted none of its messages, so no report will come"], where)
     counts = arrivals.delivery_of(store, send_key)
     final = counts.delivered + counts.failed
-    return bool(expected) and final + _ROUNDING >= min_share * expected, _as_xcom(counts)
+    enough = bool(expected) and final + _ROUNDING >= min_share * expected
+    return enough and not going_out, _as_xcom(counts), going_out
 
 
 def reports_since(

@@ -182,7 +182,9 @@ class StoreUnavailable(SmsError):
     The store cannot be written. The text says whether anything was read, and where that is now.
 
     ``deadlocked`` is true when the database surely took the transaction back because others were in its way:
-    the same one may be tried again at once.
+    the same one may be tried again at once. ``refused`` is the kind of the error when the database is there
+    and refused what it was given; ``""`` when it is away, full, read-only, or others were in the way.
     """
 
     deadlocked: bool = False
+    refused: str = ""

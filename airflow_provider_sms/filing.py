@@ -19,8 +19,9 @@ from airflow_provider_sms.gateway import is_web_page
 from airflow_provider_sms.records import PageState, Queue
 from airflow_provider_sms.store.gathering import Gathered, land_gathered
 from airflow_provider_sms.store.journal import Journal
-from airflow_provider_sms.store.landing import Landing
+from airflow_provider_sms.store.landing import Landed, Landing
 from airflow_provider_sms.store.ledger import Ledger
+from airflow_provider_sms.store.refusals import landed_or_why_not
 
 if TYPE_CHECKING:
     import logging
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from airflow_provider_sms.gateway import Gateway
     from airflow_provider_sms.records import Page, Reply, Report, ReportPage
     from airflow_provider_sms.store.engine import Store
-    from airflow_provider_sms.store.landing import Landed
     from airflow_provider_sms.wire import WireResponse
 
 #: Unreadable pages in a row after which what answers is taken not to be the vendor.
@@ -49,7 +49,7 @@ class Tally:
 
     :param pages: pages read.
     :param records: rows landed.
-    :param quarantined: pages that could not be read, or only in part.
+    :param quarantined: pages that could not be read, or only in part, or that the database does not take.
     :param suspect: reads that were cut off without a byte.
     """
 
@@ -226,16 +226,23 @@ class Filing:
     def _land(
         self, page_id: str, response: WireResponse, page: Page[Report] | Page[Reply], *, fresh: bool
     ) -> bool:
-        landed = self._landing.land(
-            page_id,
-            self._conn_id,
-            self._vendor,
-            self._queue.value,
-            page.records,
-            declared=page.declared,
-            gaps=page.gaps,
-            problem=page.problem or ("" if page.complete else response.problem or "the page is not whole"),
+        problem = page.problem or ("" if page.complete else response.problem or "the page is not whole")
+        landed = landed_or_why_not(
+            self._store,
+            lambda: self._landing.land(
+                page_id,
+                self._conn_id,
+                self._vendor,
+                self._queue.value,
+                page.records,
+                declared=page.declared,
+                gaps=page.gaps,
+                problem=problem,
+            ),
         )
+        if isinstance(landed, str):
+            self._set_aside(page_id, landed)
+            return False
         self._count(landed.records)
         if landed.problem:
             self._tally.quarantined += 1
@@ -247,10 +254,17 @@ class Filing:
             self._unreadable_in_a_row = 0
         return page.empty and not landed.problem
 
+    def _set_aside(self, page_id: str, why: str) -> None:
+        """Quarantine a page that the parser reads and the database does not take, and go on."""
+        self._journal.quarantine(page_id, why)
+        self._unreadable_in_a_row = 0
+        self._tally.quarantined += 1
+        self._log.error(self._partly(page_id, Landed(PageState.QUARANTINED, 0, why)))
+
     def _partly(self, page_id: str, landed: Landed) -> str:
         return (
             f"connection {self._conn_id!r} ({self._vendor}): page {page_id}: {landed.records} records "
-            f"landed, the rest could not be read ({landed.problem}). {_kept(page_id)}"
+            f"landed, the rest did not ({landed.problem}). {_kept(page_id)}"
         )
 
     def _close_suspect(self, page_id: str, problem: str) -> None:

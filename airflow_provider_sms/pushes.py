@@ -15,12 +15,14 @@ from airflow_provider_sms.records import Queue, Report
 from airflow_provider_sms.store.journal import PUSH, Journal
 from airflow_provider_sms.store.landing import Landing
 from airflow_provider_sms.store.ledger import Ledger
+from airflow_provider_sms.store.refusals import landed_or_why_not
 
 if TYPE_CHECKING:
     import logging
 
     from airflow_provider_sms.records import Pushed, Reply
     from airflow_provider_sms.store.engine import Store
+    from airflow_provider_sms.store.landing import Landed
     from airflow_provider_sms.vendors.base import Account, Vendor
 
 
@@ -71,17 +73,19 @@ def land(
     :return: how many rows came of it: 0 when it is quarantined, or a row stands for its event already.
     :raises StoreUnavailable: the page stays ``read`` and is landed later.
     """
+    landed: Landed | str
     try:
         records = _records(read(vendor, account, stored), queue)
     except errors.WireFormatError as unreadable:
-        problem = str(unreadable)
+        landed = str(unreadable)
     else:
-        problem = ""
-    if problem:
-        Journal(store).quarantine(page_id, problem)
-        log.error("%s. Push %s is in quarantine: 'airflow sms pages' shows it", problem, page_id)
+        landed = landed_or_why_not(
+            store, lambda: Landing(store).land(page_id, account.conn_id, vendor.name, queue.value, records)
+        )
+    if isinstance(landed, str):
+        Journal(store).quarantine(page_id, landed)
+        log.error("%s. Push %s is in quarantine: 'airflow sms pages' shows it", landed, page_id)
         return 0
-    landed = Landing(store).land(page_id, account.conn_id, vendor.name, queue.value, records)
     if landed.records and queue is Queue.REPORTS:
         by_number = not vendor.reports_bear_reference
         settled = Ledger(store).settle_by_reports(

@@ -83,9 +83,11 @@ class Reader:
         # From the intent on: one that a signal left without its read would be a suspect page.
         with held_signals() as arrived:
             # Until the vendor is asked, the intent can be taken back, and is if anything goes wrong.
-            self._ahead = self._ahead or self._journal.begin(
-                account.conn_id, vendor.name, self._queue.value, self._owner
-            )
+            if not self._ahead:
+                self._ahead = new_id()
+                self._journal.begin(
+                    account.conn_id, vendor.name, self._queue.value, self._owner, page_id=self._ahead
+                )
             if before is not None:
                 before()
             page_id, self._ahead = self._ahead, ""

@@ -17,6 +17,7 @@ from airflow_provider_sms.store import replayed
 from airflow_provider_sms.store.journal import PUSH, Journal
 from airflow_provider_sms.store.landing import Landing
 from airflow_provider_sms.store.ledger import Ledger
+from airflow_provider_sms.store.refusals import landed_or_why_not
 from airflow_provider_sms.store.spool import Spool
 from airflow_provider_sms.transport.replay import ReplayTransport
 
@@ -141,16 +142,21 @@ def _land(gateway: Gateway, store: Store, page: PageRow, parsed: Page[Any]) -> R
     if not problem:
         # First, so that a crash in between leaves a page in quarantine, to be read again.
         replayed.drop_rows_from(store, page.page_id, page.queue, len(parsed.records))
-    landed = Landing(store).land(
-        page.page_id,
-        page.conn_id,
-        page.vendor,
-        page.queue.value,
-        parsed.records,
-        declared=parsed.declared,
-        gaps=parsed.gaps,
-        problem=problem,
+    landed = landed_or_why_not(
+        store,
+        lambda: Landing(store).land(
+            page.page_id,
+            page.conn_id,
+            page.vendor,
+            page.queue.value,
+            parsed.records,
+            declared=parsed.declared,
+            gaps=parsed.gaps,
+            problem=problem,
+        ),
     )
+    if isinstance(landed, str):
+        return _aside(store, page, landed)
     if landed.records and page.queue is Queue.REPORTS:
         by_number = not gateway.vendor.reports_bear_reference
         Ledger(store).settle_by_reports(conn_id=page.conn_id, by_number=by_number)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
-from airflow_provider_sms.errors import PreflightError, SmsError, VendorUnreachable
+from airflow_provider_sms.errors import PreflightError, SmsError, VendorRejected, VendorUnreachable
 from airflow_provider_sms.hooks.missing import failed_source
 from airflow_provider_sms.hooks.store import DEFAULT_STORE_CONN_ID, open_store
 from airflow_provider_sms.records import Queue
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from airflow_provider_sms.records import Balance, Reply, Report
     from airflow_provider_sms.store.engine import Store
     from airflow_provider_sms.vendors.base import Account, Vendor
+
+_NO_CONNECTION = (
+    "there is no such connection: create it under Admin > Connections, or with 'airflow connections add'"
+)
 
 
 class SmsHook(BaseHook):
@@ -348,10 +352,14 @@ def _naming(made_up_key: str) -> Iterator[None]:
 
 def no_connection(conn_id: str) -> PreflightError:
     """Make the error for an id that Airflow knows no connection of."""
-    msg = (
-        "there is no such connection: create it under Admin > Connections, or with 'airflow connections add'"
-    )
-    return PreflightError([msg], f"connection {conn_id!r}")
+    return PreflightError([_NO_CONNECTION], f"connection {conn_id!r}")
+
+
+def was_found(error: Exception) -> bool:
+    """Tell whether an error is about a connection that Airflow has and that is wrong."""
+    if isinstance(error, PreflightError):
+        return error.problems != (_NO_CONNECTION,)
+    return isinstance(error, VendorRejected)
 
 
 def _connection(conn_id: str) -> Any:

@@ -10,20 +10,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_sms.plugin.gate import live_tokens, networks
+from airflow_provider_sms.plugin.kept_store import (
+    FRESH_SECONDS,
+    LOOK_UP_SECONDS,
+    RETRY_SECONDS,
+    STALE_SECONDS,
+    KeptStore,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_sms.plugin.gate import Network
     from airflow_provider_sms.receiving import Receiver
-    from airflow_provider_sms.store.engine import Store
-
-#: A changed connection (a new token, for one) takes effect within this many seconds.
-FRESH_SECONDS = 30.0
-#: With Airflow's database away its connections cannot be looked up; for so long the last known ones do.
-STALE_SECONDS = 600.0
-#: A look-up that failed is tried again after this many seconds.
-RETRY_SECONDS = 2.0
-#: So long a push waits for a look-up.
-LOOK_UP_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +67,7 @@ class Doors:
 
     def __init__(self, log: Any, at_once: int = 1) -> None:
         self._log = log
+        self._store = KeptStore(log)
         self._known: dict[str, _Known] = {}
         self._under_way: dict[str, Future[Door | None]] = {}
         self._lock = threading.Lock()
@@ -118,6 +116,9 @@ class Doors:
             # Not logged with its text or traceback: errors of databases hold addresses and values.
             self._log.error("connection %r cannot be used for pushes now: %s", conn_id, _told(error))
             now = time.monotonic()
+            # Grace is for who could not be asked. A connection that is there and has no token (any more), or
+            # one that leaked and was made unfit, opens nothing from now on.
+            known = _Known() if _was_found(error) else known
             known = known._replace(look_up_at=now + RETRY_SECONDS)
             door = known.at(now)
         else:
@@ -159,14 +160,14 @@ class Doors:
         if known is not None and known.receiver.account == hook.account:
             return Door(known.receiver, tokens, sources)
         spool = Spool(spool_folder())
-        receiver = Receiver(hook.vendor, hook.account, _open_store, spool, log=self._log)
+        receiver = Receiver(hook.vendor, hook.account, self._store.opened, spool, log=self._log)
         return Door(receiver, tokens, sources)
 
 
-def _open_store() -> Store:
-    from airflow_provider_sms.hooks.store import open_store
+def _was_found(error: Exception) -> bool:
+    from airflow_provider_sms.hooks.sms import was_found
 
-    return open_store()
+    return was_found(error)
 
 
 def _told(error: Exception) -> str:

@@ -60,7 +60,8 @@ class QueueSensor(Stoppable, BaseSensorOperator):
         """
         with failing_for_good():
             # A given poll_interval holds for all who wait; otherwise each poke reads.
-            found = self._collect_and_look(context, 0.0 if self.poll_interval is None else self._interval())
+            interval = 0.0 if self.poll_interval is None else self._interval()
+            found = self._collect_and_look(context, interval, patient=True)
         return PokeReturnValue(is_done=found.done, xcom_value=found.counts)
 
     def execute(self, context: Context) -> Any:
@@ -71,7 +72,8 @@ class QueueSensor(Stoppable, BaseSensorOperator):
 
         deferral = Deferral()
         with as_poke(self), failing_for_good():
-            found = self._collect_and_look(context, self._interval())
+            # What the vendor's interval keeps back is the triggerer's to read: no worker is to wait for it.
+            found = self._collect_and_look(context, self._interval(), patient=False)
             if found.done:
                 return found.counts
         return self._defer(context, deferral)
@@ -138,7 +140,7 @@ class QueueSensor(Stoppable, BaseSensorOperator):
         )
         self.defer(trigger=trigger, method_name="execute_complete", kwargs=deferral.as_kwargs(), timeout=left)
 
-    def _collect_and_look(self, context: Context, interval: float) -> Found:
+    def _collect_and_look(self, context: Context, interval: float, *, patient: bool) -> Found:
         from airflow_provider_sms.hooks.origin import owner_of
         from airflow_provider_sms.hooks.sms import SmsHook
         from airflow_provider_sms.sensors.collection import collect_if_free
@@ -146,7 +148,9 @@ class QueueSensor(Stoppable, BaseSensorOperator):
         hook = SmsHook.for_connection(self.sms_conn_id, store_conn_id=self.store_conn_id)
         store = hook.store()
         owner = owner_of(context)
-        collected = collect_if_free(hook, store, self._vendor_queue, owner, self.log, interval)
+        collected = collect_if_free(
+            hook, store, self._vendor_queue, owner, self.log, interval, patient=patient
+        )
         self._tell(context, collected)
         return self._look(store, context)
 

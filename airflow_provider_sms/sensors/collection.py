@@ -18,7 +18,14 @@ _POKE_SECONDS = 60.0
 
 
 def collect_if_free(
-    hook: SmsHook, store: Store, queue: str, owner: str, log: Any, interval: float = 0.0
+    hook: SmsHook,
+    store: Store,
+    queue: str,
+    owner: str,
+    log: Any,
+    interval: float = 0.0,
+    *,
+    patient: bool = True,
 ) -> Collected:
     """
     Collect what the vendor has, unless somebody else does or the vendor asks for patience.
@@ -26,6 +33,7 @@ def collect_if_free(
     A sensor's life is to wait: errors that time mends are logged, and the next poke tries again.
 
     :param interval: leave the queue alone if anybody has read it less than so many seconds ago.
+    :param patient: wait out the vendor's least interval between two reads; otherwise stop there.
     :return: what was collected here.
     :raises SmsError: any error that waiting does not mend.
     """
@@ -39,7 +47,7 @@ def collect_if_free(
         metrics.queue_age(tags, due.age)
         try:
             with metrics.of_collection(tags, collector, store):
-                return collector.run(max_seconds=_POKE_SECONDS, patient=False, interval=interval)
+                return collector.run(max_seconds=_POKE_SECONDS, patient=patient, interval=interval)
         except QueueBusy as busy:
             log.info("%s; waiting for what it lands", busy)
         except (VendorBusy, VendorUnreachable) as trouble:

@@ -28,7 +28,7 @@ class SmsReportSensor(QueueSensor):
     :param sms_conn_id: connection of the vendor's account (templated).
     :param send_key: wait for this send (templated): the ``send_key`` that the send operator returned.
     :param min_share: the share of its recipients that must have a final report, 0 to 1; those the vendor
-        refused or that were not sent never get one and do not count.
+        refused or that were not sent never get one and do not count. Not while the send is still going out.
     :param min_records: without a send key: wait until so many reports of the account have landed since the
         DAG run began.
     :param store_conn_id: connection of the store.

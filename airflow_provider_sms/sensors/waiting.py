@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_sms.conditions import ReportsLanded, SendReported, WantedReplies
 from airflow_provider_sms.errors import PreflightError
 from airflow_provider_sms.text import normalise_mobile
+from airflow_provider_sms.triggers.telling import LEAST_INTERVAL
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
-
-_LEAST_INTERVAL = 0.1
 
 
 def check_report_sensor(send_key: Any, min_share: Any, min_records: Any, task_id: str) -> None:
@@ -93,8 +92,7 @@ def seconds(interval: Any, task_id: str) -> float:
     if found is None or not 0 <= found < float("inf"):
         problem = f"poll_interval is {interval!r}: give seconds, or a timedelta"
         raise PreflightError([problem], f"task {task_id!r}")
-    # Whatever is asked for, the vendor is not asked without a pause.
-    return max(_LEAST_INTERVAL, found)
+    return max(LEAST_INTERVAL, found)
 
 
 def started(context: Context | dict[str, Any]) -> datetime:

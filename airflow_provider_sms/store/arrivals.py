@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, or_, select
 
-from airflow_provider_sms.records import DeliveryStatus, Queue
+from airflow_provider_sms.records import BatchState, DeliveryStatus, Queue
+from airflow_provider_sms.store.clock import ServerTime
 from airflow_provider_sms.store.schema import batches, pages, replies, reports
 from airflow_provider_sms.store.views import message_status
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_provider_sms.store.engine import Store
+
+
+#: Airflow's longest pause before a retry, unless told otherwise.
+_GIVEN_UP_SECONDS = 86_400.0
 
 
 class DeliveryCounts(NamedTuple):
@@ -51,6 +56,22 @@ def delivery_of(store: Store, send_key: str) -> DeliveryCounts:
     )
     with store.asking() as connection:
         return _counts(dict(connection.execute(statement).all()))
+
+
+def is_going_out(store: Store, send_key: str) -> bool:
+    """
+    Tell whether batches of a send wait for their first submit, and a run or a retry can be expected for them.
+
+    :param send_key: which send; one of which nothing has been planned, submitted or settled for a day was
+        given up.
+    """
+    then = ServerTime(-_GIVEN_UP_SECONDS)
+    waits = batches.c.state == BatchState.PREPARED
+    lives = or_(*(batches.c[name] > then for name in ("prepared_at", "submitted_at", "settled_at")))
+    statement = select(func.max(case((waits, 1), else_=0)), func.max(case((lives, 1), else_=0)))
+    with store.asking() as connection:
+        row = connection.execute(statement.where(batches.c.send_key == send_key)).one()
+    return all(row)
 
 
 def reports_since(store: Store, conn_id: str, since: datetime) -> DeliveryCounts:

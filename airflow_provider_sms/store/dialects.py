@@ -38,6 +38,7 @@ _SQLITE_PAGE = 8192
 _SQLITE_SWEEPING_CACHE = 16_384
 _CACHE = "sms_cache"
 _KNOWN = frozenset({"sqlite", "postgresql", "mysql", "mariadb"})
+_UTF8 = "UTF8"
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ def make_engine(url: URL, connect_args: dict[str, Any], connections: int = CONNE
     Make an engine with this package's settings for the database.
 
     :param url: where the store is; a driver that is not named is chosen.
-    :param connect_args: for the driver, over what is set here.
+    :param connect_args: for the driver, over what is set here; all but the charset.
     :param connections: so many may be open at once.
     :raises PreflightError: the database is none that the store can live in.
     """
@@ -72,6 +73,27 @@ def make_engine(url: URL, connect_args: dict[str, Any], connections: int = CONNE
 def is_known(engine: Engine) -> bool:
     """Tell whether this package is tested on the database."""
     return engine.dialect.name in _KNOWN
+
+
+def refuse_other_charset(engine: Engine) -> None:
+    """
+    Refuse a PostgreSQL database that takes some characters only, or any bytes for a character.
+
+    A reply in others would not land, and what is in no charset comes back as bytes.
+
+    :raises PreflightError: it was not created with the encoding ``UTF8``.
+    """
+    if engine.dialect.name != "postgresql":
+        return
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+    if found != _UTF8:
+        problem = (
+            f"its database has the encoding {found}, which does not keep all characters of texts: create one "
+            "with ENCODING 'UTF8' (CREATE DATABASE sms ENCODING 'UTF8' TEMPLATE template0), and name it in "
+            "the connection"
+        )
+        raise PreflightError([problem], "SMS store")
 
 
 def _pool(connections: int, kept: int = _KEPT) -> dict[str, Any]:
@@ -159,15 +181,17 @@ def _postgresql(url: URL, connect_args: dict[str, Any], pool: dict[str, Any]) ->
     if url.drivername in {"postgresql", "postgres"}:
         url = url.set(drivername="postgresql+psycopg")
     defaults: dict[str, Any] = {"connect_timeout": _CONNECT_SECONDS}
+    settled: dict[str, Any] = {}
     if url.get_driver_name() == "psycopg":
         # A server that vanished without a word must not hang a reader that holds a page.
         defaults |= {"keepalives_idle": PATIENCE, "tcp_user_timeout": PATIENCE * 1000}
+        settled = {"client_encoding": _UTF8}
     engine = create_engine(
         url,
         hide_parameters=True,
         logging_name=_LOGGING_NAME,
         isolation_level="READ COMMITTED",
-        connect_args=defaults | connect_args,
+        connect_args=defaults | connect_args | settled,
         **pool,
     )
     ask_rested(engine)
@@ -190,7 +214,9 @@ def _mysql(url: URL, connect_args: dict[str, Any], pool: dict[str, Any]) -> Engi
         logging_name=_LOGGING_NAME,
         # Under MySQL's usual REPEATABLE READ, a compare-and-set would judge by an old snapshot.
         isolation_level="READ COMMITTED",
-        connect_args=defaults | connect_args,
+        # The charset is not for the connection to say: any other one has no emoji, and stops at the first.
+        connect_args=defaults
+        | {name: value for name, value in connect_args.items() if name not in {"charset", "collation"}},
         **pool,
     )
     event.listen(engine, "connect", _on_mysql_connect)
@@ -201,6 +227,8 @@ def _mysql(url: URL, connect_args: dict[str, Any], pool: dict[str, Any]) -> Engi
 def _on_mysql_connect(connection: Any, record: object) -> None:
     del record
     cursor = connection.cursor()
+    # Again, as an init_command of the connection may have asked for another one.
+    cursor.execute("SET NAMES utf8mb4")
     # Without it, MySQL cuts what is too long and keeps silent.
     cursor.execute("SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES')")
     cursor.close()

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, exc, inspect, make_url, select
 from airflow_provider_sms.errors import PreflightError, StoreUnavailable
 from airflow_provider_sms.store import schema
 from airflow_provider_sms.store.clock import ServerTime
-from airflow_provider_sms.store.dialects import CONNECTIONS, is_known, make_engine
+from airflow_provider_sms.store.dialects import CONNECTIONS, is_known, make_engine, refuse_other_charset
 from airflow_provider_sms.store.failures import mapped_errors, unavailable
 from airflow_provider_sms.store.ids import new_id
 from airflow_provider_sms.store.migrations import PROOF, bring_up
@@ -75,10 +75,11 @@ class Store:
 
         :param url: SQLAlchemy address; a driver that is not named is chosen.
         :param spool_dir: folder for pages that the database could not take; one per store.
-        :param connect_args: for the driver, over what this package sets.
+        :param connect_args: for the driver, over what this package sets; all but the charset.
         :param number_hash_key: secret under which numbers are hashed into ``mobile_hash``; none if empty.
         :param connections: so many this process may have open at once; whoever needs one more waits.
-        :raises PreflightError: the address is none that a store can have, or the secret is too short.
+        :raises PreflightError: the address is none that a store can have, the database does not keep all
+            characters, or the secret is too short.
         :raises StoreUnavailable: the database is away, or its tables are newer than this package.
         """
         address = _parse(url)
@@ -238,6 +239,7 @@ def _prepared(address: URL, arguments: dict[str, Any], connections: int) -> Engi
         try:
             if is_known(engine):
                 with mapped_errors():
+                    refuse_other_charset(engine)
                     bring_up(engine)
             else:
                 _try_and_bring_up(engine)

@@ -40,6 +40,12 @@ _MYSQL_MEANINGS = {
 #: With these a database surely took the whole transaction back.
 _DEADLOCK_STATES = frozenset({"40001", "40P01"})
 _MYSQL_DEADLOCK = 1213
+#: Classes of states that say nothing of the values: connections, transactions (deadlocks among them),
+#: statements and privileges, resources, locks, operators and the system.
+_NO_REFUSALS = frozenset({"08", "25", "40", "42", "53", "55", "57", "58"})
+#: Besides those with a meaning above: too many connections, locks, a shutdown, a missing table or column.
+_MYSQL_NO_REFUSALS = frozenset({1040, 1053, 1054, 1143, 1146, 1203, 1206, 1207, 1317, 3024, 3572, 4031})
+_MYSQL_CLIENT_ERRORS = range(2000, 3000)
 
 
 @contextmanager
@@ -51,19 +57,21 @@ def mapped_errors() -> Iterator[None]:
 
     :raises StoreUnavailable: the store is away, full, read-only, or refused the statement.
     """
-    deadlocked = False
+    deadlocked = refused = False
     try:
         yield
     except exc.DBAPIError as error:
         reason, deadlocked = describe(error.orig), _is_deadlock(error.orig)
+        refused = not error.connection_invalidated and is_refusal(error.orig)
     except exc.TimeoutError:
         reason = "no free connection in time"
     except sqlite3.Error as error:
-        reason = describe(error)
+        reason, refused = describe(error), is_refusal(error)
     else:
         return
     failure = StoreUnavailable(unavailable(reason))
     failure.deadlocked = deadlocked
+    failure.refused = reason if refused else ""
     try:
         raise failure
     finally:
@@ -74,6 +82,32 @@ def mapped_errors() -> Iterator[None]:
 def _is_deadlock(error: BaseException | None) -> bool:
     code = error.args[0] if error is not None and error.args else None
     return getattr(error, "sqlstate", None) in _DEADLOCK_STATES or code == _MYSQL_DEADLOCK
+
+
+def is_refusal(error: BaseException | None) -> bool:
+    """
+    Tell whether a database refused the values it was given, so that it would refuse them again.
+
+    Not so where it is away, full or read-only, where others were in the way, or where the statement fits no
+    table.
+
+    :param error: as the driver raised it.
+    """
+    if error is None or _is_deadlock(error):
+        return False
+    if state := getattr(error, "sqlstate", None):
+        return str(state)[:2] not in _NO_REFUSALS
+    number = error.args[0] if error.args else None
+    if isinstance(number, int):
+        known = number in _MYSQL_MEANINGS or number in _MYSQL_NO_REFUSALS or number in _MYSQL_CLIENT_ERRORS
+        return not known and number != 0
+    # Without a code, the class is all there is: locks, disks and closed connections have others.
+    return _is_one_of(error, "DataError", "IntegrityError")
+
+
+def _is_one_of(error: BaseException, *names: str) -> bool:
+    """Tell by the names of the standard: each driver has classes of its own."""
+    return any(kind.__name__ in names for kind in type(error).__mro__)
 
 
 def unavailable(reason: str) -> str:
@@ -100,6 +134,6 @@ def describe(error: BaseException | None) -> str:
     if error.args and isinstance(error.args[0], int):
         meaning = _MYSQL_MEANINGS.get(error.args[0], "refused")
         return f"{kind} {error.args[0]}: {meaning}"
-    # Others mean a value that the driver or the database does not take: nothing is wrong with the connection.
-    away = {"OperationalError", "InterfaceError"} & {base.__name__ for base in type(error).__mro__}
-    return f"{kind}: no connection" if away else kind
+    if _is_one_of(error, "DataError", "IntegrityError", "ProgrammingError"):
+        return kind
+    return f"{kind}: no connection"

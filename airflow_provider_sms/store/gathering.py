@@ -4,7 +4,8 @@ Landing many whole pages of reports at once, by columns.
 Each page's bytes are in the journal already, so pages may wait for each other: a hundred small ones cost one
 transaction. What is promised of a page holds for all of them together: rows and states, or neither. Pages
 that are not plainly new (a row of theirs may be there, an event of theirs may have been pushed, a value does
-not fit) are landed one by one, by :class:`~airflow_provider_sms.store.landing.Landing`.
+not fit, the database refuses one) are landed one by one, by
+:class:`~airflow_provider_sms.store.landing.Landing`.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from sqlalchemy import bindparam, literal_column, select
 from airflow_provider_sms.records import PageState, Queue, ReportColumns
 from airflow_provider_sms.store import bulk, events
 from airflow_provider_sms.store.fitting import fit
+from airflow_provider_sms.store.journal import Journal
 from airflow_provider_sms.store.landing import Landed, Landing, timed
 from airflow_provider_sms.store.number_hash import hash_numbers
 from airflow_provider_sms.store.prepared import Prepared
+from airflow_provider_sms.store.refusals import is_refused, landed_or_why_not
 from airflow_provider_sms.store.schema import pages, reports
 
 if TYPE_CHECKING:
@@ -56,25 +59,38 @@ def land_gathered(store: Store, conn_id: str, vendor: str, gathered: Sequence[Ga
     Land pages of one account's reports: all of them in one transaction, where nothing speaks against it.
 
     :param gathered: whole pages with at least one report each, in the order in which they were read.
-    :return: how each landed.
+    :return: how each landed; one that the database does not take, though it takes others, is in quarantine.
     :raises StoreUnavailable: also when the journal lacks one of them.
     """
-    with store.begin() as connection:
-        at_once = _land(connection, store, conn_id, vendor, gathered)
+    try:
+        with store.begin() as connection:
+            at_once = _land(connection, store, conn_id, vendor, gathered)
+    except Exception as failure:
+        if not is_refused(store, failure):
+            raise
+        # It is for one of them, and one by one will show for which.
+        at_once = False
     if at_once:
         return [Landed(PageState.LANDED, each.page.size) for each in gathered]
-    landing = Landing(store)
-    return [
-        landing.land(
+    return [_land_one(store, conn_id, vendor, each) for each in gathered]
+
+
+def _land_one(store: Store, conn_id: str, vendor: str, each: Gathered) -> Landed:
+    landed = landed_or_why_not(
+        store,
+        lambda: Landing(store).land(
             each.page_id,
             conn_id,
             vendor,
             Queue.REPORTS.value,
             each.page.columns.records(),
             declared=each.page.declared,
-        )
-        for each in gathered
-    ]
+        ),
+    )
+    if isinstance(landed, str):
+        Journal(store).quarantine(each.page_id, landed)
+        return Landed(PageState.QUARANTINED, 0, landed)
+    return landed
 
 
 def _land(

@@ -72,6 +72,7 @@ _keep = (
         framing_problem=bindparam("why"),
         http_status=bindparam("http"),
         error=bindparam("why"),
+        dismissed_at=None,
     )
 )
 _kept = Prepared(_keep)
@@ -168,14 +169,16 @@ class Journal:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def begin(self, conn_id: str, vendor: str, queue: str, owner: str) -> str:
+    def begin(self, conn_id: str, vendor: str, queue: str, owner: str, *, page_id: str = "") -> str:
         """
         Write down that a queue is about to be read; committed before this returns.
 
         :param owner: who reads.
+        :param page_id: the page's id, where it must be known even if this fails: the commit's answer may be
+            lost, and the intent is there to be withdrawn. A fresh one if empty.
         :return: the page's id.
         """
-        page_id = new_id()
+        page_id = page_id or new_id()
         values = {"page": page_id, "conn": conn_id, "of_vendor": vendor, "of_queue": queue}
         self._store.run(_begun, **values, reader=owner[:_OWNER_LENGTH])
         return page_id
@@ -193,8 +196,8 @@ class Journal:
         """
         Write down what arrived, whole or not; committed before this returns.
 
-        A page that was called suspect meanwhile is taken, too: here it is after all. Keeping a page
-        twice changes nothing.
+        A page that was called suspect meanwhile is taken, too: here it is after all, also if a person had
+        dismissed it. Keeping a page twice changes nothing.
 
         :param complete: whether the framing says that the body is whole.
         :param status: HTTP status.

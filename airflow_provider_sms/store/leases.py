@@ -28,12 +28,17 @@ if TYPE_CHECKING:
     from airflow_provider_sms.store.engine import Store
 
 _OWNER_LENGTH = 250
+#: Clocks that are adjusted a little say nothing.
+_AHEAD_SECONDS = 1.0
 
 _this = (leases.c.conn_id == bindparam("conn"), leases.c.queue == bindparam("of_queue"))
 _mine = leases.update().where(*_this, leases.c.owner == bindparam("me"))
 _free = or_(leases.c.owner.is_(None), leases.c.owner == bindparam("me"), leases.c.expires_at <= ServerTime())
 _later = ServerTime(bindparam("seconds", type_=Float()))
-_taken = Prepared(leases.update().where(*_this, _free).values(owner=bindparam("me"), expires_at=_later))
+_take_it = leases.update().where(*_this, _free).values(owner=bindparam("me"), expires_at=_later)
+_taken = Prepared(_take_it)
+#: Converted as rows are, so not prepared.
+_taken_telling = _take_it.returning(leases.c.owner, leases.c.expires_at)
 _read = Prepared(_mine.values(last_read_at=ServerTime(), next_read_at=_later))
 _give_back = _mine.values(owner=None, expires_at=None)
 _read_and_give_back = _give_back.values(
@@ -52,6 +57,12 @@ _due = Prepared(
         Elapsed(leases.c.last_read_at, ServerTime()).cast(Float),
         leases.c.last_read_at,
     ).where(*_this)
+)
+#: A last read that lies ahead: the clock has been set back since. The interval begins anew, once.
+_set_right = Prepared(
+    leases.update()
+    .where(*_this, leases.c.last_read_at > ServerTime(_AHEAD_SECONDS))
+    .values(last_read_at=ServerTime(), next_read_at=_later)
 )
 _holds = select(leases.c.owner, leases.c.expires_at).where(*_this)
 
@@ -113,9 +124,17 @@ class Leases:
 
     def _take(self, conn_id: str, queue: str, owner: str, seconds: float) -> Lease | None:
         """Take the lease if it is free; whose it is now, ``None`` if nobody's."""
+        values = {"conn": conn_id, "of_queue": queue, "me": owner, "seconds": seconds}
 
         def take(connection: Connection) -> Lease | None:
-            _taken.run(connection, conn=conn_id, of_queue=queue, me=owner, seconds=seconds)
+            # By one statement where that can be: a connection that breaks behind it has taken nothing that
+            # nobody knows of.
+            if connection.dialect.update_returning:
+                row = connection.execute(_taken_telling, values).one_or_none()
+                if row is not None:
+                    return Lease(conn_id, queue, row.owner, row.expires_at)
+            else:
+                _taken.run(connection, **values)
             return _found(connection, conn_id, queue)
 
         return self._store.one_by_one(take)
@@ -179,13 +198,29 @@ class Leases:
         return self.due(conn_id, queue, interval).wait
 
     def due(self, conn_id: str, queue: str, interval: float = 0.0) -> Due:
-        """Tell when a queue was read last and may be read again; parameters as in :meth:`wait_seconds`."""
+        """
+        Tell when a queue was read last and may be read again; parameters as in :meth:`wait_seconds`.
+
+        The wait is never longer than the two intervals: where the server's clock was set back, a last read
+        that lies ahead counts as one of now.
+        """
+        wait, age, last = self._due(conn_id, queue)
+        if age is None:
+            return Due(0.0, None)
+        if age < -_AHEAD_SECONDS:
+            # Written down, or it would be one of now for as long as the clock was ahead.
+            self._store.run(_set_right, conn=conn_id, of_queue=queue, seconds=max(0.0, wait + age))
+            wait, age, last = self._due(conn_id, queue)
+            age = age or 0.0
+        return Due(max(0.0, min(wait, wait + age), interval - max(0.0, age)), max(0.0, age), last)
+
+    def _due(self, conn_id: str, queue: str) -> tuple[float, float | None, Any]:
+        """Give the seconds until the vendor's interval is over, those since the last read, and that read."""
         with self._store.asking() as connection:
             row: Any = _due.run(connection, conn=conn_id, of_queue=queue).one_or_none()
         if row is None or row[1] is None:
-            return Due(0.0, None)
-        wait, age = float(row[0] or 0.0), float(row[1])
-        return Due(max(0.0, wait, interval - age), max(0.0, age), row[2])
+            return 0.0, None, None
+        return float(row[0] or 0.0), float(row[1]), row[2]
 
     def holder(self, conn_id: str, queue: str) -> Lease | None:
         """Tell who holds the lease of a queue, if anybody does."""

@@ -28,10 +28,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from airflow_provider_sms.errors import StoreUnavailable
-from airflow_provider_sms.records import PageState, Queue
+from airflow_provider_sms.records import PageState
 from airflow_provider_sms.replacing import sync_folder
-from airflow_provider_sms.store.ids import new_id
 from airflow_provider_sms.store.journal import PULL
+from airflow_provider_sms.store.refusals import prove_that_it_takes_pages
 from airflow_provider_sms.store.schema import pages
 
 if TYPE_CHECKING:
@@ -48,8 +48,6 @@ _TORN = ".torn"
 _TEMPORARY = ".tmp"
 #: After so many seconds nobody writes to a temporary file any more, whatever two machines' clocks say.
 _ABANDONED_SECONDS = 3600
-#: Bytes that any database takes, and that do not fit onto a disk that is all but full.
-_ORDINARY_LENGTH = 64 << 10
 #: Files this process has told of: a spool is swept every few seconds.
 _told: set[Path] = set()
 
@@ -168,7 +166,8 @@ class Spool:
             else:
                 self.remove(page)
                 continue
-            _prove_that_it_takes_pages(store, len(page.body))
+            # A page that is too large is told from a full disk.
+            prove_that_it_takes_pages(store, len(page.body))
             path = self._path(page.page_id)
             if path.exists():  # Or another sweeper was faster.
                 _leave(path, f"the store takes other pages and not this one ({refusal})")
@@ -255,29 +254,6 @@ def _whole(path: Path) -> SpooledPage | None:
         return None
 
 
-def _prove_that_it_takes_pages(store: Store, length: int) -> None:
-    """
-    Commit an ordinary page and take it back, so that a page that is too large is told from a full disk.
-
-    :param length: of the page that was refused; the proof is no larger.
-    :raises StoreUnavailable: the store does not take that either.
-    """
-    proof = {
-        "page_id": new_id(),
-        "conn_id": "",
-        "vendor": "",
-        "queue": Queue.REPORTS,
-        "source": PULL,
-        "state": PageState.EMPTY,
-        "started_at": _now(),
-        "body": bytes(min(length, _ORDINARY_LENGTH)),
-    }
-    with store.begin() as connection:
-        connection.execute(pages.insert(), proof)
-    with store.begin() as connection:
-        connection.execute(pages.delete().where(pages.c.page_id == proof["page_id"]))
-
-
 def _into_journal(page: SpooledPage, connection: Connection) -> int:
     found = connection.scalar(select(pages.c.state).where(pages.c.page_id == page.page_id).with_for_update())
     values = {
@@ -288,6 +264,8 @@ def _into_journal(page: SpooledPage, connection: Connection) -> int:
         "framing_problem": page.problem or None,
         "body": page.body,
         "error": None,
+        # Of a suspect page, perhaps: what becomes of the page that came after all is to be seen.
+        "dismissed_at": None,
     }
     if found is None:
         row = {

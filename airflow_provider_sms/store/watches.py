@@ -8,11 +8,12 @@ pages he knows.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import exc, func, select
+from sqlalchemy import exc, func, or_, select
 
 from airflow_provider_sms.records import PageState
+from airflow_provider_sms.store.clock import ServerTime
 from airflow_provider_sms.store.schema import pages, watches
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
 
     from airflow_provider_sms.store.engine import Store
+
+_RECENT_SECONDS = 120.0
 
 
 class Landed(NamedTuple):
@@ -58,11 +61,16 @@ class Watches:
         return moment
 
     def tell_until(self, watcher: str, conn_id: str, queue: str, moment: datetime) -> None:
-        """Note up to which moment a watcher has told what landed; never an earlier one than before."""
+        """
+        Note up to which moment a watcher has told what landed; never an earlier one than before.
+
+        Unless that one lies ahead: the server's clock has been set back since.
+        """
         row = {"watcher": watcher, "conn_id": conn_id, "queue": queue, "told_until": moment}
         known = watches.c.watcher == watcher
         with self._store.begin() as connection:
-            later = watches.update().where(known, watches.c.told_until <= moment).values(told_until=moment)
+            passed = or_(watches.c.told_until <= moment, watches.c.told_until > ServerTime())
+            later = watches.update().where(known, passed).values(told_until=moment)
             if connection.execute(later).rowcount or connection.scalar(
                 select(watches.c.watcher).where(known)
             ):
@@ -87,6 +95,17 @@ class Watches:
             ).one()
         return Landed(number, int(records or 0), first or "", last or "")
 
+    def latest(self, conn_id: str, queue: str) -> tuple[Any, ...]:
+        """
+        Give what is another once something more has landed in a queue.
+
+        A little may be late, and seem nothing new: whoever goes by this looks for himself now and then.
+        """
+        recent = _with_records(conn_id, queue, ServerTime(-_RECENT_SECONDS))
+        with self._store.asking() as connection:
+            found = select(func.count(), func.max(pages.c.landed_at)).where(*recent)
+            return tuple(connection.execute(found).one())
+
     def pages_since(self, conn_id: str, queue: str, since: datetime) -> dict[str, int]:
         """
         Give the pages that have landed in a queue with their numbers of records.
@@ -98,7 +117,7 @@ class Watches:
             return dict(connection.execute(wanted).all())
 
 
-def _with_records(conn_id: str, queue: str, since: datetime) -> tuple[ColumnElement[bool], ...]:
+def _with_records(conn_id: str, queue: str, since: datetime | ServerTime) -> tuple[ColumnElement[bool], ...]:
     return (
         pages.c.conn_id == conn_id,
         pages.c.queue == queue,

@@ -19,6 +19,8 @@ import weakref
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
+from airflow_provider_sms.triggers.telling import LEAST_INTERVAL, LOOK_SECONDS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -47,8 +49,8 @@ _MENDED_SECONDS = 5.0
 _AGES_SECONDS = 300.0
 #: What another worker has read has landed so many seconds later, or it died.
 _LANDING_SECONDS = 30.0
-#: So often the tables are looked at in any case: a person may have settled a send, or replayed a page.
-_LOOK_SECONDS = 60.0
+#: So often it is asked, once for all who wait, whether anything was pushed.
+_PUSHED_SECONDS = 3.0
 
 
 class Outcome(NamedTuple):
@@ -60,6 +62,7 @@ class Outcome(NamedTuple):
     :param holder: who reads the queue, if somebody else does.
     :param error: why waiting is pointless.
     :param since: when the seconds began, by ``time.monotonic``.
+    :param look: seconds after which the tables may be worth a look, polled or not.
     """
 
     wait: float
@@ -67,6 +70,7 @@ class Outcome(NamedTuple):
     holder: str = ""
     error: Exception | None = None
     since: float = 0.0
+    look: float = LOOK_SECONDS
 
 
 class Polls:
@@ -140,6 +144,8 @@ class PolledQueue:
         self._under_way: asyncio.Task[Outcome] | None = None
         self._more = False
         self._silent = self._pushed = False
+        self._pushed_at = -math.inf
+        self._landed: Any = None
         self._read_at = self._stirred_at = -math.inf
         self._left: Any = None
         self._ages_at = 0.0
@@ -158,10 +164,20 @@ class PolledQueue:
         later may come because it was mended, and waits for the next poll. A connection that is another by now
         ends the pause.
 
-        :param interval: seconds from one read to the next.
+        The vendor is asked once per interval however often this is called. Where the queue is pushed to, the
+        outcome says to call again soon: what was pushed meanwhile is found out here.
+
+        :param interval: seconds from one read to the next; a tenth at least.
         :param log: where troubles are told; they are told once, to whoever began the poll.
         :param since: when the caller began to wait, by ``time.monotonic``.
         """
+        outcome = await self._poll_if_due(max(LEAST_INTERVAL, interval), log, since)
+        if not self._pushed:
+            return outcome
+        await self._look_for_pushes()
+        return outcome._replace(look=_PUSHED_SECONDS)
+
+    async def _poll_if_due(self, interval: float, log: Any, since: float) -> Outcome:
         if self._held_until > time.monotonic() and self._error is not None and await self._is_mended():
             self._held_until, self._failures, self._error = 0.0, 0, None
         now = time.monotonic()
@@ -177,6 +193,22 @@ class PolledQueue:
         poll = self._under_way
         await asyncio.wait({poll}, timeout=interval)
         return poll.result() if poll.done() and not poll.cancelled() else Outcome(0.0, since=time.monotonic())
+
+    async def _look_for_pushes(self) -> None:
+        """Ask the tables whether anything has landed by a push, unless that was asked a moment ago."""
+        from airflow_provider_sms.store.watches import Watches
+
+        now = time.monotonic()
+        if now - self._pushed_at < _PUSHED_SECONDS:
+            return
+        self._pushed_at = now
+        try:
+            landed = await self.ask(lambda store: Watches(store).latest(self._sms_conn_id, self._queue))
+        except Exception:  # noqa: BLE001 - whoever looks himself is told
+            landed = None
+        if landed is None or landed != self._landed:
+            self._landed = landed
+            self._stir(time.monotonic())
 
     async def _is_mended(self) -> bool:
         now = time.monotonic()
@@ -194,7 +226,7 @@ class PolledQueue:
 
         :param moment: by ``time.monotonic``.
         """
-        return self._pushed or self._stirred_at >= moment or time.monotonic() - moment >= _LOOK_SECONDS
+        return self._stirred_at >= moment or time.monotonic() - moment >= LOOK_SECONDS
 
     async def ask(self, question: Callable[[Any], ResultT]) -> ResultT:
         """

@@ -101,7 +101,7 @@ class SmsQueueTrigger(BaseTrigger):
                 if not mends_itself(error):
                     yield TriggerEvent(error_event(error))
                     return
-                self.log.warning("%s; looking again in %.0f s", error, self.poll_interval)
+                self.log.warning("%s; looking again in %.0f s", error, min(self.poll_interval, outcome.look))
                 looked_at = before
             else:
                 if found is None:
@@ -205,14 +205,15 @@ class SmsQueueEventTrigger(BaseEventTrigger):
             self.queue, self.sms_conn_id, name, self.poll_interval,
         )  # fmt: skip
         looked_at = -math.inf
-        async for _ in shared_stream:
+        async for outcome in shared_stream:
             if not polled.stirred_since(looked_at):
                 continue
             before, looked_at = looked_at, time.monotonic()
             try:
                 landed = await polled.ask(watch.look)
             except Exception as error:  # noqa: BLE001 - a watcher's trigger that raises starts anew each second
-                self.log.warning("%s; looking again in %.0f s", message(error), self.poll_interval)
+                seconds = min(self.poll_interval, outcome.look)
+                self.log.warning("%s; looking again in %.0f s", message(error), seconds)
                 looked_at = before
                 continue
             if landed.pages:

@@ -16,6 +16,10 @@ _LONGEST_MESSAGE = 2000
 #: Seconds between two lines that say what is still waited for.
 _TOLD_EVERY = 600.0
 _LEAST_PAUSE = 0.05
+#: Seconds from one read of a queue to the next: whatever is asked for, no vendor is asked without a pause.
+LEAST_INTERVAL = 0.1
+#: So often the tables are looked at in any case: a person may have settled a send, or replayed a page.
+LOOK_SECONDS = 60.0
 
 
 class Told:
@@ -44,8 +48,8 @@ async def pause(outcome: Outcome, interval: float) -> None:
     """Sleep until the next poll is worth while, or the tables are to be asked again."""
     # Counted from when the poll was asked for: else each would come later by what it took.
     wait = outcome.wait - (time.monotonic() - outcome.since)
-    # While a queue is left alone, pushes may still land: the tables are asked at the same pace.
-    await asyncio.sleep(max(_LEAST_PAUSE, min(wait, interval)))
+    # While a queue is left alone, something may land all the same.
+    await asyncio.sleep(max(_LEAST_PAUSE, min(wait, interval, outcome.look)))
 
 
 def mends_itself(error: Exception) -> bool:

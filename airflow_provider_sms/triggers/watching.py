@@ -8,6 +8,7 @@ wake-up too many costs a look at the tables, one too few costs a reply that nobo
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ class Watch:
         self._conn_id = conn_id
         self._queue = queue
         self._looked_at: datetime | None = None
+        self._since = 0.0
         self._noted_at: datetime | None = None
         self._known: dict[str, int] = {}
 
@@ -52,26 +54,29 @@ class Watch:
         if self._looked_at is None:
             return self._first_look(store, watches)
         self._note(watches, self._looked_at)
-        now = store.now()
-        found = watches.pages_since(self._conn_id, self._queue, self._looked_at - _LATE)
+        since, now = time.monotonic(), store.now()
+        # Counted back from now as well: the server's clock may have been set back since the last look.
+        then = min(self._looked_at, now - timedelta(seconds=since - self._since))
+        found = watches.pages_since(self._conn_id, self._queue, then - _LATE)
         new = sorted(found.keys() - self._known.keys())
-        self._known, self._looked_at = found, now
+        self._known, self._looked_at, self._since = found, now, since
         if not new:
             return Landed()
         return Landed(len(new), sum(found[page_id] for page_id in new), new[0], new[-1])
 
     def _first_look(self, store: Store, watches: Watches) -> Landed:
-        now = store.now()
+        since, now = time.monotonic(), store.now()
         told = watches.told_until(self._name)
         # In this order: a page that lands between the two is told twice, not never.
         known = watches.pages_since(self._conn_id, self._queue, now - _LATE)
         landed = watches.landed_since(
-            self._conn_id, self._queue, now - _FIRST if told is None else told - _AGAIN
+            self._conn_id, self._queue, now - _FIRST if told is None else min(told, now) - _AGAIN
         )
-        self._known, self._looked_at = known, now
+        self._known, self._looked_at, self._since = known, now, since
         return landed
 
     def _note(self, watches: Watches, moment: datetime) -> None:
-        if self._noted_at is None or moment - self._noted_at >= _NOTE_EVERY:
+        # Also when it is an earlier one, by a clock that was set back.
+        if self._noted_at is None or abs(moment - self._noted_at) >= _NOTE_EVERY:
             watches.tell_until(self._name, self._conn_id, self._queue, moment)
             self._noted_at = moment

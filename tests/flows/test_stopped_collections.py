@@ -57,6 +57,26 @@ def test_a_signal_right_after_the_intent_leaves_no_suspect_page(
     assert rows("SELECT count(*) FROM sms_pages WHERE state = 'suspect'") == [0]
 
 
+def test_an_intent_whose_commit_is_not_answered_is_taken_back(
+    sandbox, gateway_of, collect, rows, monkeypatch
+):
+    """It may be there: the vendor was not asked, so nothing is suspect."""
+    sandbox.queue_reports("wavecom", 5)
+    begin = Journal.begin
+
+    def unanswered(*args: object, **given: object):
+        begin(*args, **given)
+        raise errors.StoreUnavailable("the connection is lost")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "begin", unanswered)
+        with pytest.raises(errors.StoreUnavailable):
+            collect(gateway_of("wavecom"))
+    assert sandbox.calls.count("wavecom", "reports") == 0
+    assert rows("SELECT count(*) FROM sms_pages") == [0]
+    assert collect(gateway_of("wavecom"))[:4] == (1, 5, 0, 0)
+
+
 def test_a_failure_before_the_vendor_is_asked_takes_the_intent_back(
     sandbox, gateway_of, collect, rows, monkeypatch
 ):

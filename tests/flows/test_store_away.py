@@ -272,6 +272,17 @@ def test_what_an_earlier_run_left_does_not_stop_this_one(
     assert set(states(rows)) <= {"landed", "empty", "quarantined", "suspect"}
 
 
+def test_a_clock_that_is_set_back_makes_nobody_sleep_for_hours(
+    sandbox, gateway_of, collect, naps, monkeypatch
+):
+    """The vendor's interval is the longest sleep; the lease would not outlast another."""
+    sandbox.queue_reports("smsadmin", 25)
+    monkeypatch.setattr(Leases, "wait_seconds", lambda *_: 8 * 3600.0)
+    assert collect(gateway_of("smsadmin")).records == 25
+    assert naps.taken
+    assert max(naps.taken) <= 5
+
+
 def test_a_parser_that_fails_does_not_block_the_queue(sandbox, gateway_of, collect, rows, monkeypatch):
     """Its mistake costs a quarantined page with its bytes, not the vendor's queue."""
     gateway = gateway_of("wavecom")
@@ -332,3 +343,76 @@ def _send_signal_while_reading(sandbox, vendor, signum):
         os.kill(os.getpid(), signum)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+# --- a page that the store does not take, though it takes others -------------------------------------
+
+
+@pytest.fixture
+def refuse(store):
+    """Let the database refuse rows with some value: ``refuse("sms_replies", "content", "x")``."""
+
+    def make(table, column, value):
+        with store.begin() as connection:
+            connection.exec_driver_sql(
+                f"CREATE TRIGGER refuses BEFORE INSERT ON {table} WHEN NEW.{column} = '{value}'"
+                " BEGIN SELECT RAISE(ABORT, 'no'); END"
+            )
+
+    return make
+
+
+@VENDORS
+@pytest.mark.parametrize("queue", ["reports", "replies"])
+@pytest.mark.parametrize("left", [True, False], ids=["left over", "read now"])
+def test_a_page_that_the_store_does_not_take_is_set_aside(
+    sandbox, gateway_of, collect, rows, monkeypatch, refuse, vendor, queue, left
+):
+    """Its bytes stay, and what comes behind it lands: a queue waits for no page for ever."""
+    number = "13812345678"
+    refuse(f"sms_{queue}", "mobile", number)
+    what = {"mobile": number} if queue == "reports" else (number, "😀")
+    getattr(sandbox, f"queue_{queue}")(vendor, [what])
+    if left:
+        with monkeypatch.context() as patched:
+            patched.setattr(Landing, "land", away)
+            patched.setattr(filing, "land_gathered", away)
+            with pytest.raises(errors.StoreUnavailable):
+                collect(gateway_of(vendor), queue, max_pages=1)
+        assert states(rows) == {"read": 1}
+        getattr(sandbox, f"queue_{queue}")(vendor, 3)
+    collected = collect(gateway_of(vendor), queue)
+    assert (collected.records, collected.quarantined, collected.queue_empty) == (3 * left, 1, True)
+    ((error, size),) = rows("SELECT error, length(body) FROM sms_pages WHERE state = 'quarantined'")
+    assert "takes other pages and not this one (IntegrityError" in error
+    assert number not in error
+    assert size > 0
+
+
+def test_a_push_that_the_store_does_not_take_is_set_aside(gateway_of, collect, store, rows, refuse, sandbox):
+    refuse("sms_replies", "content", "TD")
+    login = sandbox.account("smsadmin").login
+    body = f"Class=mo&SmsName={login}&Mobile=13800138000&Message=TD&LinkId=1&RevertTime=2025-01-31 1:02:03"
+    Journal(store).push("sms_smsadmin", "smsadmin", "replies", body.encode(), page_id="left")
+    collect(gateway_of("smsadmin"), "replies")
+    assert rows("SELECT state FROM sms_pages WHERE page_id = 'left'") == ["quarantined"]
+
+
+def test_a_page_that_was_set_aside_lands_by_a_replay_once_the_store_takes_it(
+    sandbox, gateway_of, collect, store, rows, refuse
+):
+    """Until then the replay says why not, and goes on with the others."""
+    from airflow_provider_sms.replaying import replay
+
+    refuse("sms_replies", "mobile", "13812345678")
+    sandbox.queue_replies("wavecom", [("13812345678", "好")])
+    gateway = gateway_of("wavecom")
+    collect(gateway, "replies")
+    (page_id,) = rows("SELECT page_id FROM sms_pages WHERE state = 'quarantined'")
+    (again,) = replay(gateway.vendor, gateway.account, store, [page_id])
+    assert (again.whole, "not this one" in again.problem) == (False, True)
+    with store.begin() as connection:
+        connection.exec_driver_sql("DROP TRIGGER refuses")
+    (again,) = replay(gateway.vendor, gateway.account, store, [page_id])
+    assert again.whole
+    assert rows("SELECT content FROM sms_replies") == ["好"]

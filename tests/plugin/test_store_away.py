@@ -190,6 +190,29 @@ def test_a_new_token_takes_effect_and_a_lost_connection_keeps_the_last(serve, mo
     assert served.ask(token="another-token-0123456789") == 503
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [{"push_token": ""}, {"push_token": "short"}, {"push_sources": "nonsense"}, {"timeout": "never"}],
+    ids=str,
+)
+def test_a_token_that_is_taken_away_opens_nothing_any_more(
+    serve, monkeypatch, connections, rows, push_options, changed
+):
+    """The grace is for a connection that cannot be looked up; this one says that the door is closed."""
+    monkeypatch.setattr("airflow_provider_sms.plugin.accounts.FRESH_SECONDS", 0.0)
+    monkeypatch.setattr("airflow_provider_sms.plugin.accounts.RETRY_SECONDS", 0.0)
+    served = serve(push_token_previous="")
+    assert served.ask() == 200
+    connections("smsadmin", **({"push_token": push_options["push_token"]} | changed))
+    assert served.ask(served.fields(LinkId="next")) == 503
+    # Nor by the grace of what was known before, once it cannot be looked up.
+    monkeypatch.delenv("AIRFLOW_CONN_SMS_SMSADMIN")
+    assert served.ask(served.fields(LinkId="next")) == 503
+    assert rows("SELECT count(*) FROM sms_pages") == [1]
+    connections("smsadmin", push_token=push_options["push_token"])
+    assert served.ask(served.fields(LinkId="next")) == 200
+
+
 # --- look-ups hang ---------------------------------------------------------------------------------
 
 
@@ -229,6 +252,33 @@ def test_a_look_up_that_hangs_stops_no_push_to_a_door_that_is_known(serve, rows,
         assert served.ask(served.fields(LinkId="spooled")) == 200
     assert time.monotonic() - started < 4
     assert rows("SELECT count(*) FROM sms_pages") == [13]
+
+
+def test_airflows_database_that_hangs_slows_no_push_down(serve, rows, monkeypatch):
+    """Neither the look-up of the account's connection nor that of the store's."""
+    from airflow.providers.common.compat.sdk import BaseHook
+
+    for place in ("accounts", "kept_store"):
+        monkeypatch.setattr(f"airflow_provider_sms.plugin.{place}.FRESH_SECONDS", 0.0)
+        monkeypatch.setattr(f"airflow_provider_sms.plugin.{place}.LOOK_UP_SECONDS", 0.5)
+    served = serve()
+    assert served.ask() == 200
+    over, look_up = threading.Event(), BaseHook.get_connection
+
+    def hanging(conn_id: str):
+        over.wait(30)
+        return look_up(conn_id)
+
+    monkeypatch.setattr(BaseHook, "get_connection", staticmethod(hanging))
+    try:
+        started = time.monotonic()
+        with ThreadPoolExecutor(12) as pool:
+            bodies = [served.fields(LinkId=f"hung{each}") for each in range(12)]
+            assert set(pool.map(served.ask, bodies)) == {200}
+        assert time.monotonic() - started < 4
+        assert rows("SELECT count(*) FROM sms_replies") == [13]
+    finally:
+        over.set()
 
 
 def test_a_look_up_that_hangs_is_no_other_connections_matter(serve, connections, hang, monkeypatch):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
 from airflow_provider_sms.errors import WireFormatError
 from airflow_provider_sms.operators.sms import SmsCollectOperator, SmsSendOperator
@@ -54,6 +55,31 @@ def test_a_send_is_waited_for_until_enough_is_reported(monkeypatch, numbers, sto
         assert not report_poke("sms_gate", send_key=key, min_share=(reported + 0.5) / 20).is_done
 
 
+@pytest.mark.parametrize(
+    ("left", "hours", "done"),
+    [("prepared", 0, False), ("prepared", 25, True), ("rejected", 0, True), ("not_sent", 0, True)],
+)
+def test_a_send_is_not_reported_while_it_goes_out(connections, store, numbers, capfd, left, hours, done):
+    """All that was accepted is reported, and the rest has not been submitted: unless it was given up."""
+    from airflow_provider_sms.store.clock import ServerTime
+    from airflow_provider_sms.store.schema import batches
+
+    conn_id = connections("wavecom")
+    key = send(conn_id, numbers(1000))
+    then = ServerTime(-3600.0 * hours)
+    with store.begin() as connection:
+        rest = batches.update().where(batches.c.send_key == key, batches.c.batch_no > 1)
+        assert connection.execute(rest.values(state=left)).rowcount
+        moments = {"prepared_at": then, "submitted_at": then, "settled_at": then}
+        connection.execute(batches.update().where(batches.c.send_key == key).values(moments))
+        # As it is before the first submit.
+        rest = rest.where(batches.c.state == "prepared")
+        connection.execute(rest.values(submitted_at=None, settled_at=None))
+    for share in (1.0, 0.5):
+        assert report_poke(conn_id, send_key=key, min_share=share).is_done is done
+    assert ("the send is still going out" in capfd.readouterr().out) is not done
+
+
 def test_sensors_and_operators_do_not_take_each_others_records(connections, numbers):
     """Whoever collects, all who wait find it in the tables."""
     conn_id = connections("wavecom")
@@ -63,6 +89,34 @@ def test_sensors_and_operators_do_not_take_each_others_records(connections, numb
         poke = report_poke(conn_id, send_key=key)
         assert poke.is_done
         assert poke.xcom_value == {"reported": 5, "delivered": 5, "failed": 0, "pending": 0}
+
+
+def test_a_poke_collects_what_the_vendor_has(connections, sandbox, monkeypatch):
+    """Also where an interval has to be waited out between two pages; a minute is not exceeded for it."""
+    conn_id = connections("smsadmin")
+    sandbox.queue_reports("smsadmin", 50)
+    poke = report_poke(conn_id, min_records=50)
+    assert poke.is_done
+    assert sandbox.calls.count("smsadmin", "reports") == 4
+    sandbox.queue_reports("smsadmin", 50)
+    monkeypatch.setattr("airflow_provider_sms.sensors.collection._POKE_SECONDS", 7.0)
+    began = time.monotonic()
+    assert not report_poke(conn_id, min_records=100).is_done
+    # The first five seconds are those since the poke before.
+    assert time.monotonic() - began < 7
+    assert sandbox.calls.count("smsadmin", "reports") == 5
+
+
+def test_the_look_before_deferring_does_not_wait_for_the_vendor(connections, sandbox):
+    """That would hold a worker; the triggerer reads on."""
+    conn_id = connections("smsadmin")
+    sandbox.queue_reports("smsadmin", 50)
+    began = time.monotonic()
+    sensor = SmsReportSensor(task_id="wait", sms_conn_id=conn_id, min_records=50, deferrable=True)
+    with pytest.raises(TaskDeferred):
+        sensor.execute({})
+    assert time.monotonic() - began < 4
+    assert sandbox.calls.count("smsadmin", "reports") == 1
 
 
 def test_a_poke_waits_for_what_another_collects(connections, sandbox, store):

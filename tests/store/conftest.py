@@ -19,7 +19,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, exc, make_url
+from sqlalchemy import create_engine, exc, make_url, text
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
@@ -268,6 +268,33 @@ def ask(store):
             return [tuple(row) for row in connection.exec_driver_sql(sql)]
 
     return run
+
+
+@pytest.fixture
+def refuse(store):
+    """Let the database refuse some new rows of a table: ``refuse("sms_replies", "content = 'x'")``."""
+    made = []
+
+    def make(table, condition):
+        # In each database's own way; the rows' values are in its error, as they are with others.
+        trigger = f"CREATE TRIGGER sms_refuses BEFORE INSERT ON {table}"
+        undo = "DROP TRIGGER sms_refuses"
+        if store.dialect == "mysql":
+            signal = "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'a value of it'"
+            statement = f"{trigger} FOR EACH ROW IF NEW.{condition} THEN {signal}; END IF"
+        elif store.dialect == "sqlite":
+            statement = f"{trigger} WHEN NEW.{condition} BEGIN SELECT RAISE(ABORT, 'a value of it'); END"
+        else:
+            statement = f"ALTER TABLE {table} ADD CONSTRAINT sms_refuses CHECK (NOT {condition})"
+            undo = f"ALTER TABLE {table} DROP CONSTRAINT sms_refuses"
+        with store.begin() as connection:
+            connection.execute(text(statement))
+        made.append(undo)
+
+    yield make
+    with store.begin() as connection:
+        for undo in made:
+            connection.execute(text(undo))
 
 
 @pytest.fixture

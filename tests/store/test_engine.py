@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import inspect, select, text
+from sqlalchemy import create_engine, inspect, select, text
 
 from airflow_provider_sms.errors import PreflightError, StoreUnavailable
 from airflow_provider_sms.store import migrations, schema
@@ -238,6 +238,46 @@ def test_a_creation_that_was_cut_off_is_taken_up_again(place, tmp_path):
         assert inspect(connection).has_table("sms_replies")
         assert connection.exec_driver_sql("SELECT count(*) FROM sms_message_status").scalar() == 0
     store.prove_writable()
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "extra", [{"charset": "utf8"}, {"charset": "latin1", "collation": "latin1_swedish_ci"}], ids=str
+)
+def test_mysql_keeps_every_character_whatever_the_connection_says(new_place, tmp_path, extra):
+    """The charset that Airflow's own hook is told is not the store's."""
+    given = extra | {"init_command": "SET NAMES latin1"}
+    store = Store.open(new_place("mysql", tmp_path).url, spool_dir=tmp_path, connect_args=given)
+    with store.begin() as connection:
+        connection.execute(schema.meta.insert(), {"name": "text", "value": "好的 😀𠮷"})
+    with store.reading() as connection:
+        found = select(schema.meta.c.value).where(schema.meta.c.name == "text")
+        assert connection.scalar(found) == "好的 😀𠮷"
+    store.close()
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1", "EUC_CN"])
+def test_a_postgresql_database_without_all_characters_is_refused(new_place, tmp_path, encoding):
+    """Before a queue is read; the error says what to do."""
+    place = new_place("postgresql", tmp_path)
+    server = create_engine(place.url.set(query={}), isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        options = f"ENCODING '{encoding}' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+        connection.exec_driver_sql(f"CREATE DATABASE {place.name} {options}")
+        try:
+            url = place.url.set(database=place.name, query={})
+            with pytest.raises(PreflightError, match=rf"encoding {encoding}.*ENCODING 'UTF8'"):
+                Store.open(url, spool_dir=tmp_path)
+        finally:
+            connection.exec_driver_sql(f"DROP DATABASE {place.name} WITH (FORCE)")
+    server.dispose()
+
+
+def test_postgresql_is_spoken_to_in_utf8_whatever_the_connection_says(new_place, tmp_path):
+    given = {"client_encoding": "LATIN1"}
+    store = Store.open(new_place("postgresql", tmp_path).url, spool_dir=tmp_path, connect_args=given)
+    with store.reading() as connection:
+        assert connection.exec_driver_sql("SELECT '好的 😀𠮷'").scalar() == "好的 😀𠮷"
     store.close()
 
 

@@ -154,3 +154,22 @@ def test_numbers_are_hashed_as_elsewhere(store, begin, pages, ask):
     hashes = [row[0] for row in ask("SELECT mobile_hash FROM sms_reports ORDER BY page_id, seq")]
     assert hashes[:2] == hashes[2:]
     assert len(set(hashes)) == 2
+
+
+def test_a_page_that_the_database_refuses_is_set_aside_and_the_others_land(store, begin, pages, refuse, ask):
+    """One of many that would land together must not hold up the queue for ever."""
+    made, ids = pages((3, 2, 4)), begin(3)
+    refuse("sms_reports", "mobile = '13800010001'")
+    landed = land_gathered(store, CONN, VENDOR, gathered(ids, made))
+    assert [(one.state, one.records) for one in landed] == [
+        (PageState.LANDED, 3),
+        (PageState.QUARANTINED, 0),
+        (PageState.LANDED, 4),
+    ]
+    page = Journal(store).page(ids[1])
+    assert (page.state, page.body) == (PageState.QUARANTINED, b"raw")
+    assert page.error == landed[1].problem
+    assert "takes other pages and not this one" in page.error
+    assert "138" not in page.error
+    assert ask("SELECT count(*) FROM sms_reports") == [(7,)]
+    assert ask("SELECT count(*) FROM sms_pages") == [(3,)]

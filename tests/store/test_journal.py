@@ -6,7 +6,9 @@ import pytest
 
 from airflow_provider_sms.errors import StoreUnavailable
 from airflow_provider_sms.records import PageState, Queue
+from airflow_provider_sms.store import attention
 from airflow_provider_sms.store.clock import ServerTime
+from airflow_provider_sms.store.ids import new_id
 from airflow_provider_sms.store.journal import Journal
 from airflow_provider_sms.store.schema import pages
 from airflow_provider_sms.wire import WireResponse
@@ -133,6 +135,17 @@ def test_a_suspect_page_whose_bytes_come_after_all_is_read(journal):
     journal.keep(page_id, b"bytes")
     assert journal.page(page_id).state is PageState.READ
     assert journal.page(page_id).error is None
+
+
+def test_a_page_that_comes_after_it_was_dismissed_is_listed_again(store, journal):
+    """A person gave up the suspect read; of the page that came after all nobody has said anything."""
+    page_id = begin(journal)
+    journal.mark_suspects("sms_main", "reports")
+    attention.dismiss(store, [page_id], "nothing to be done")
+    assert attention.find_pages(store) == []
+    journal.keep(page_id, b"bytes", ahead=new_id())
+    journal.quarantine(page_id, "no page of the vendor's")
+    assert [line.page_id for line in attention.find_pages(store)] == [page_id]
 
 
 def test_pages_land_in_the_order_they_were_read(journal):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import event
 
 from airflow_provider_sms.errors import QueueBusy
 from airflow_provider_sms.store.leases import Leases
@@ -31,6 +33,24 @@ def test_other_queues_are_free(leases):
     leases.acquire(*QUEUE, "me", 60)
     leases.acquire("sms_main", "replies", "you", 60)
     leases.acquire("other", "reports", "you", 60)
+
+
+def test_taking_it_is_one_statement_where_the_database_tells_what_it_wrote(leases, store):
+    """With two, a connection that breaks in between leaves a lease that nobody knows to be his."""
+    leases.release(leases.acquire(*QUEUE, "me", 60))
+    statements = []
+
+    def note(_connection, _cursor, statement, *_: object):
+        statements.append(statement.split()[0])
+
+    event.listen(store.engine, "before_cursor_execute", note)
+    try:
+        taken = leases.acquire(*QUEUE, "me", 60)
+    finally:
+        event.remove(store.engine, "before_cursor_execute", note)
+    assert (taken.owner, taken.expires_at) == ("me", leases.holder(*QUEUE).expires_at)
+    statements = [each for each in statements if each != "BEGIN"]
+    assert statements == (["UPDATE"] if store.engine.dialect.update_returning else ["UPDATE", "SELECT"])
 
 
 def test_its_owner_takes_it_again(leases):
@@ -109,6 +129,22 @@ def test_the_vendors_interval_holds_for_whoever_is_next(leases):
 def test_a_passed_interval_is_no_wait(leases):
     leases.mark_read(leases.acquire(*QUEUE, "me", 60), -1)
     assert leases.wait_seconds(*QUEUE) == 0
+
+
+@pytest.mark.parametrize("interval", [0.0, 5.0], ids=["no interval", "an interval"])
+def test_a_clock_that_was_set_back_delays_no_read(leases, store, interval):
+    """A last read that lies hours ahead counts as one of now, and only once."""
+    lease = leases.acquire(*QUEUE, "me", 60)
+    leases.release(lease, read=interval, ago=-8 * 3600.0)
+    due = leases.due(*QUEUE, 10.0)
+    assert 9 < due.wait <= 10
+    assert 0 <= due.age < 1
+    assert interval - 1 < leases.wait_seconds(*QUEUE) <= interval
+    time.sleep(0.3)
+    after = leases.due(*QUEUE, 10.0)
+    assert after.wait < due.wait - 0.2
+    assert after.last == due.last
+    assert store.now() - timedelta(seconds=30) < leases.acquire(*QUEUE, "me", 0).expires_at
 
 
 def test_a_lease_that_is_given_back_says_when_its_queue_was_read(store):

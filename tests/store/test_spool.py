@@ -19,6 +19,7 @@ from sqlalchemy import event
 
 from airflow_provider_sms.errors import StoreUnavailable
 from airflow_provider_sms.records import PageState
+from airflow_provider_sms.store import attention
 from airflow_provider_sms.store import spool as spool_module
 from airflow_provider_sms.store.ids import new_id
 from airflow_provider_sms.store.journal import Journal
@@ -196,7 +197,7 @@ def filled(store):
     return Spool(store.spool_dir)
 
 
-@pytest.mark.parametrize("before", ["missing", "reading", "suspect"])
+@pytest.mark.parametrize("before", ["missing", "reading", "suspect", "dismissed"])
 def test_a_spooled_page_becomes_a_read_page(store, filled, before):
     """Whatever the store knew of it when it went away."""
     journal = Journal(store)
@@ -204,13 +205,17 @@ def test_a_spooled_page_becomes_a_read_page(store, filled, before):
     if before != "missing":
         page_id = journal.begin("sms_main", "wavecom", "reports", "reader")
         page = spooled(page_id=page_id, status=206, complete=False, problem="cut")
-        if before == "suspect":
+        if before in {"suspect", "dismissed"}:
             journal.mark_suspects("sms_main", "reports")
+        if before == "dismissed":
+            assert attention.dismiss(store, [page_id], "nothing to be done") == [page_id]
     filled.put(page)
     assert filled.sweep(store) == 1
     row = journal.page(page.page_id)
     assert (row.state, row.body, row.read_at) == (PageState.READ, page.body, MOMENT)
     assert (row.response.status, row.response.complete, row.response.problem) == (206, False, "cut")
+    # It is there after all: lists show what becomes of it.
+    assert [line.page_id for line in attention.find_pages(store)] == [page.page_id]
     assert list(filled.pages()) == []
     assert filled.sweep(store) == 0
 

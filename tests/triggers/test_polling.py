@@ -8,6 +8,7 @@ import math
 import threading
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -218,6 +219,108 @@ def test_a_password_is_looked_up_again_before_it_counts_as_wrong(sandbox, connec
         assert second.collected is not None
     else:
         assert type(first.error).__name__ == type(second.error).__name__ == "AuthenticationFailed"
+
+
+@pytest.mark.parametrize("interval", [0, -1])
+def test_a_watcher_without_a_pause_gets_one(sandbox, connections, events_of, interval):
+    """The least that a sensor may ask for: a vendor is not asked as fast as a machine can."""
+    from airflow_provider_sms.triggers.sms import SmsQueueEventTrigger
+
+    connections("wavecom")
+
+    async def watch():
+        with pytest.raises(TimeoutError):
+            await events_of(SmsQueueEventTrigger(sms_conn_id="sms_wavecom", poll_interval=interval), within=3)
+
+    asyncio.run(watch())
+    # The vendor's own log says when: from one to the next, less by the share that a poll may be sooner.
+    assert 3 <= sandbox.calls.count("wavecom", "replies") <= 3 / (0.1 * (1 - polling._SOONER)) + 1
+
+
+# --- what lands without a poll --------------------------------------------------------------------
+
+
+def push_as_receiver(store, login, link_id):
+    """Receive a pushed reply as the receiver does."""
+    from airflow_provider_sms.hooks.sms import SmsHook
+    from airflow_provider_sms.receiving import Receiver
+    from airflow_provider_sms.store.spool import Spool
+
+    hook = SmsHook.for_connection("sms_smsadmin")
+    receiver = Receiver(hook.vendor, hook.account, lambda: store, Spool(store.spool_dir), log=LOG)
+    fields = f"SmsName={login}&Class=mo&Mobile=13800138000&Message=1&LinkId={link_id}"
+    push = receiver.read(b"", f"{fields}&RevertTime=2026-01-31%2016:30:00".encode())
+    receiver.store(push)
+    receiver.land(push)
+
+
+@pytest.mark.parametrize("kind", ["sensor", "watcher"])
+def test_a_push_is_told_long_before_the_next_poll(
+    sandbox, connections, register, store, events_of, monkeypatch, kind
+):
+    """And the vendor is asked no more often for that."""
+    from airflow_provider_sms.triggers.sms import SmsQueueEventTrigger
+
+    monkeypatch.setattr(polling, "_PUSHED_SECONDS", 0.3)
+    connections("smsadmin", push_token="canary-token-5c1f2ab09d")
+    given = {"sms_conn_id": "sms_smsadmin", "queue": "replies", "poll_interval": 60}
+    wanted = WantedReplies(None, None, datetime(2020, 1, 1, tzinfo=UTC), 1)
+
+    async def wait():
+        trigger = (
+            SmsQueueTrigger(wait_id=register("sms_smsadmin", wanted), **given)
+            if kind == "sensor"
+            else SmsQueueEventTrigger(**given)
+        )
+        running = asyncio.create_task(events_of(trigger))
+        await asyncio.sleep(2)
+        assert not running.done()
+        await asyncio.to_thread(push_as_receiver, store, sandbox.account("smsadmin").login, "a1")
+        return await asyncio.wait_for(running, 5)
+
+    assert len(asyncio.run(wait())) == 1
+    assert sandbox.calls.count("smsadmin", "replies") == 1
+
+
+def test_those_who_wait_for_pushes_ask_the_tables_once_for_all(connections, monkeypatch):
+    """Each of them looks for himself only when something has landed."""
+    from airflow_provider_sms.store.watches import Watches
+
+    connections("smsadmin", push_token="canary-token-5c1f2ab09d")
+    asked, latest = [], Watches.latest
+
+    def counted(*given: Any):
+        asked.append(given)
+        return latest(*given)
+
+    monkeypatch.setattr(Watches, "latest", counted)
+
+    async def poll():
+        queue = Polls.here().queue("sms_smsadmin", "replies", "sms_store")
+        await until_done(queue, 60)
+        await queue.poll(60, LOG)
+        looked = time.monotonic()
+        outcomes = await asyncio.gather(*(queue.poll(60, LOG) for _ in range(50)))
+        return outcomes, queue.stirred_since(looked)
+
+    outcomes, stirred = asyncio.run(poll())
+    assert {outcome.look for outcome in outcomes} == {polling._PUSHED_SECONDS}
+    assert len(asked) == 1
+    assert not stirred
+
+
+def test_tables_are_looked_at_once_a_minute_however_seldom_it_is_polled(monkeypatch):
+    """A person may have settled a send, or replayed a page."""
+    from airflow_provider_sms.triggers.telling import pause
+
+    slept = []
+
+    async def sleep(seconds):
+        slept.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    asyncio.run(pause(polling.Outcome(3600, since=time.monotonic()), 3600))
+    assert slept == [60]
 
 
 # --- connections that change ---------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import timedelta
 
 import pytest
 
@@ -90,12 +91,43 @@ def test_a_new_life_tells_the_last_minutes_again(sandbox, connections, store):
     assert first.look(store).records == 1
     assert first.look(store).records == 0
     assert life().look(store).records == 1
-    told = Watches(store).told_until("one")
-    assert told is not None
+    assert Watches(store).told_until("one") is not None
+    from airflow_provider_sms.store.clock import ServerTime
+    from airflow_provider_sms.store.schema import pages
     from airflow_provider_sms.triggers import watching
 
-    Watches(store).tell_until("one", "sms_wavecom", "replies", told + 2 * watching._AGAIN)
+    with store.begin() as connection:
+        landed_at = ServerTime(-2 * watching._AGAIN.total_seconds())
+        connection.execute(pages.update().values(landed_at=landed_at))
     assert life().look(store).records == 0
+
+
+def test_a_mark_that_lies_ahead_counts_as_one_of_now(sandbox, connections, store):
+    """The server's clock was set back by hours while no triggerer ran."""
+    connections("wavecom")
+    Watches(store).tell_until("one", "sms_wavecom", "replies", store.now() + timedelta(hours=8))
+    sandbox.queue_replies("wavecom", [REPLY])
+    collect()
+    watch = Watch("one", "sms_wavecom", "replies")
+    assert watch.look(store).records == 1
+    watch.look(store)
+    assert Watches(store).told_until("one") <= store.now()
+
+
+def test_a_clock_that_is_set_back_while_it_watches(sandbox, connections, store, monkeypatch):
+    """What landed since is told, and marks go on."""
+    connections("wavecom")
+    watch = Watch("one", "sms_wavecom", "replies")
+    with monkeypatch.context() as ahead:
+        now = store.now()
+        ahead.setattr(type(store), "now", lambda _: now + timedelta(hours=8))
+        watch.look(store)
+        watch.look(store)
+    sandbox.queue_replies("wavecom", [REPLY])
+    collect()
+    assert watch.look(store).records == 1
+    assert watch.look(store).records == 0
+    assert Watches(store).told_until("one") <= store.now()
 
 
 def test_a_page_that_shows_up_late_is_told(sandbox, connections, store, rows):
