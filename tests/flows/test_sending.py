@@ -222,6 +222,6 @@ def test_a_balance_told_by_an_answer_is_of_its_moment(sandbox, gateway_of, store
     people = {"mobile": numbers(1001)}
     with pytest.raises(SubmitNotSent):
         send(first, store, SendOrder("a", content=TEXT), lambda: people, log=log, sleep=rest)
-    told = [remaining for (remaining,) in rows("SELECT remaining FROM sms_balances ORDER BY checked_at")]
+    told = rows("SELECT remaining FROM sms_balances ORDER BY checked_at")
     assert told == sorted(told, reverse=True)
     assert told[-1] == second.balance().remaining
