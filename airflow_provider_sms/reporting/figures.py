@@ -184,6 +184,8 @@ class Attention:
     :param suspect: how many were cut off while they were read.
     :param unlanded: how many were read and have not landed yet.
     :param spooled: how many wait in the spool for the database.
+    :param torn: how many files of the spool are not whole.
+    :param unreadable: how many files of the spool this process may not read.
     """
 
     sends: tuple[UnknownSend, ...] = ()
@@ -194,11 +196,14 @@ class Attention:
     suspect: int = 0
     unlanded: int = 0
     spooled: int = 0
+    torn: int = 0
+    unreadable: int = 0
 
     @property
     def total(self) -> int:
         """How many things wait."""
-        return self.unknown_batches + self.quarantined + self.suspect + self.unlanded + self.spooled
+        in_store = self.unknown_batches + self.quarantined + self.suspect + self.unlanded
+        return in_store + self.spooled + self.torn + self.unreadable
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,8 @@ def _matters(attention: Attention, speaker: Speaker) -> Iterator[Matter]:
         ("quarantined", "quarantined_note", attention.quarantined, "airflow sms replay --all-quarantined"),
         ("unlanded", "unlanded_note", attention.unlanded, "airflow sms pages --state read"),
         ("spooled", "spooled_note", attention.spooled, "airflow sms pages --state spooled"),
+        ("torn", "torn_note", attention.torn, "airflow sms pages --state torn"),
+        ("unreadable", "unreadable_note", attention.unreadable, "airflow sms pages --state unreadable"),
     )
     for name, note, number, command in found:
         if number:

@@ -37,8 +37,8 @@ WORDS: Mapping[str, Names] = {
     # --- what needs a person
     "attention": Names("需要人工处理", "Needs a person"),
     "attention_none": Names(
-        "没有需要人工处理的事项：没有结果未知的批次，没有读取中断或无法解析的页。",
-        "Nothing waits for a person: no batch of unknown outcome, no page cut off, none unreadable.",
+        "没有需要人工处理的事项：没有结果未知的批次，没有读取中断、无法解析或未入库的页。",
+        "Nothing waits for a person: no batch of unknown outcome, no page cut off, unreadable or not landed.",
     ),
     "attention_note": Names(
         "截至 {time} 的全部事项，不限于当天。",
@@ -65,6 +65,17 @@ WORDS: Mapping[str, Names] = {
     "spooled_note": Names(
         "数据库不可用时写入磁盘，下次收取时入库。",
         "Written to disk while the database was away; the next collection lands them.",
+    ),
+    "torn": Names("残缺的暂存文件", "Torn files in the spool"),
+    "torn_note": Names(
+        "磁盘故障或写满，或写入进程被终止。文件会保留，请向供应商索取该时段的记录。",
+        "A disk failed or was full, or the writer was killed. They are kept; ask the vendor for the records"
+        " of that time.",
+    ),
+    "unreadable": Names("无权读取的暂存文件", "Unreadable files in the spool"),
+    "unreadable_note": Names(
+        "属于其他用户。请允许 Airflow 的用户读取和删除，下次收取时入库。",
+        "They are another user’s. Let Airflow’s user read and delete them; the next collection lands them.",
     ),
     "more_rows": Names("另有 {count} 项未列出", "{count} more are not listed"),
     # --- the pictures

@@ -382,6 +382,19 @@ def test_what_waits_for_a_person(filled, day):
     assert elsewhere.total == 0
 
 
+def test_files_of_the_spool_wait_for_a_person_as_well(filled, day):
+    """Torn ones, also those that are found out only now, and those that nobody here may read."""
+    filled.spool_dir.mkdir(parents=True, exist_ok=True)
+    (filled.spool_dir / "one.torn").write_bytes(b"half")
+    (filled.spool_dir / "other.page").write_bytes(b"not whole either")
+    # Nobody can read it as a file, not even root.
+    (filled.spool_dir / "theirs.page").mkdir()
+    for conn_ids, others in ((), 1), (["sms_smsadmin"], 0):
+        attention = gather(filled, day, conn_ids=conn_ids).attention
+        assert (attention.spooled, attention.torn, attention.unreadable) == (0, 2, 1)
+        assert attention.total == others + 3
+
+
 def test_one_connection_alone(filled, day, messages):
     figures = gather(filled, day, conn_ids=["sms_smsadmin"], days=2)
     mine = [each for each in messages if each.conn_id == "sms_smsadmin"]

@@ -162,6 +162,16 @@ def test_what_waits_is_counted_listed_and_has_a_command(rendered, busy_day):
     assert "airflow sms settle" not in spooled
 
 
+def test_files_that_nobody_can_land_are_told_in_words(rendered, empty_day, language):
+    attention = Attention(torn=1234, unreadable=5678)
+    html = render(replace(empty_day, attention=attention), language)
+    section = html[html.index('id="attention-title"') : html.index('class="exhibits"')]
+    for told in ("<b>1,234</b>", "<b>5,678</b>", "--state torn", "--state unreadable"):
+        assert told in section
+    for tongue, words in (("zh", "残缺的暂存文件"), ("en", "Torn files in the spool")):
+        assert (words in section) is (language in {tongue, "both"})
+
+
 def test_times_are_those_of_the_zone_that_the_page_names(rendered, busy_day):
     assert "2026-11-22 23:50" in rendered(busy_day, "en")
     html = render(replace(busy_day, timezone="Europe/Berlin"), "en")
