@@ -36,7 +36,7 @@ from airflow_provider_sms.store.schema import batch_ids, batches, recipients, re
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import ColumnElement, Select, Subquery
+    from sqlalchemy import ColumnElement, FromClause, Select, Subquery
     from sqlalchemy.engine import Connection
 
     _Columns = tuple[ColumnElement[Any], ...]
@@ -172,7 +172,6 @@ def _with_report(conditions: tuple[ColumnElement[bool], ...], message: _Columns)
     bears = and_(
         reports.c.vendor_message_id == batch_ids.c.vendor_message_id, reports.c.vendor == batch_ids.c.vendor
     )
-    is_own = reports.c.conn_id == batches.c.conn_id
     is_for = and_(recipients.c.send_id == batch_ids.c.send_id, recipients.c.mobile == reports.c.mobile)
     return (
         select(*message, *_REPORT)
@@ -180,8 +179,17 @@ def _with_report(conditions: tuple[ColumnElement[bool], ...], message: _Columns)
         .join(reports, bears)
         .join(recipients, and_(is_for, recipients.c.batch_no == batch_ids.c.batch_no))
         .join(batches, OF_BATCH)
-        .where(or_(is_own, not_(_is_of_another_account())), *conditions)
+        .where(belongs(batches), *conditions)
     )
+
+
+def belongs(sent: FromClause) -> ColumnElement[bool]:
+    """
+    Say whether a report that bears a batch's id, on a number of its own, is on the batch's message.
+
+    :param sent: the batches.
+    """
+    return or_(reports.c.conn_id == sent.c.conn_id, not_(_is_of_another_account()))
 
 
 def _is_of_another_account() -> ColumnElement[bool]:

@@ -162,7 +162,7 @@ def test_what_waits_is_counted_listed_and_has_a_command(rendered, busy_day):
     assert "airflow sms settle" not in spooled
 
 
-def test_files_that_nobody_can_land_are_told_in_words(rendered, empty_day, language):
+def test_files_that_nobody_can_land_are_told_in_words(empty_day, language):
     attention = Attention(torn=1234, unreadable=5678)
     html = render(replace(empty_day, attention=attention), language)
     section = html[html.index('id="attention-title"') : html.index('class="exhibits"')]
