@@ -85,6 +85,8 @@ class _Maker:
             ("silent", total.silent, SILENT),
             ("waiting", total.waiting, WAITING),
         ]
+        if total.no_reports:
+            steps.append(("no_reports", total.no_reports, PLAIN))
         rows = [
             BarRow(WORDS[key], ((colour, number),), (count(number), share_of(number, total.intended)))
             for key, number, colour in steps

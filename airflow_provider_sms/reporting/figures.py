@@ -28,6 +28,7 @@ class Counts(NamedTuple):
     :param delivered: of these, with a report of delivery.
     :param failed: of these, with a report of failure.
     :param silent: of these, without a final report although its time is over.
+    :param no_reports: of these, by vendors that give no reports: none is owed, and none counts in a rate.
     """
 
     intended: int = 0
@@ -35,6 +36,7 @@ class Counts(NamedTuple):
     delivered: int = 0
     failed: int = 0
     silent: int = 0
+    no_reports: int = 0
 
     @property
     def reported(self) -> int:
@@ -44,7 +46,12 @@ class Counts(NamedTuple):
     @property
     def waiting(self) -> int:
         """How many were accepted and may still get a report."""
-        return self.accepted - self.reported - self.silent
+        return self.owed - self.reported - self.silent
+
+    @property
+    def owed(self) -> int:
+        """How many were accepted by vendors that give reports."""
+        return self.accepted - self.no_reports
 
     @property
     def refused(self) -> int:
@@ -53,8 +60,8 @@ class Counts(NamedTuple):
 
     @property
     def rate(self) -> float | None:
-        """Delivered of accepted, 0 to 1; ``None`` where nothing was accepted."""
-        return self.delivered / self.accepted if self.accepted else None
+        """Delivered of those that are owed a report, 0 to 1; ``None`` where none is."""
+        return self.delivered / self.owed if self.owed else None
 
 
 class Names(NamedTuple):

@@ -21,6 +21,7 @@ WORDS: Mapping[str, Names] = {
     # --- the day in a few figures
     "rate": Names("送达率", "Delivery rate"),
     "rate_note": Names("送达 ÷ 供应商接受", "delivered of accepted"),
+    "rate_note_owed": Names("送达 ÷ 应有回执", "delivered of those owed a report"),
     "intended": Names("计划发送", "Intended"),
     "accepted": Names("供应商接受", "Accepted"),
     "reported": Names("有最终回执", "Reported"),
@@ -28,10 +29,18 @@ WORDS: Mapping[str, Names] = {
     "failed": Names("失败", "Failed"),
     "silent": Names("超时无回执", "Silent"),
     "waiting": Names("等待回执", "Waiting"),
+    "no_reports": Names("供应商无回执", "No reports given"),
+    "no_reports_note": Names(
+        "这些账户的供应商不提供状态报告：{accounts}。其接受的 {count} 条短信不计入任何送达率，"
+        "也不算超时无回执。",
+        "These accounts give no reports: {accounts}. Their {count} accepted messages count in no delivery"
+        " rate, and none of them is silent.",
+    ),
     "refused": Names("未被接受", "Not accepted"),
     "median": Names("送达耗时中位数", "Median time"),
     "of_count_intended": Names("计划 {count}", "of {count} intended"),
     "of_accepted": Names("占接受 {share}", "{share} of accepted"),
+    "of_owed": Names("占应有回执 {share}", "{share} of those owed a report"),
     "p95_note": Names("95% 在 {span}内", "95% within {span}"),
     "no_latency": Names("没有送达的短信", "nothing was delivered"),
     # --- what needs a person

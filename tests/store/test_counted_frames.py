@@ -18,7 +18,7 @@ from airflow_provider_sms.store.frames.refusals import refusals_frame
 DAY = date(2025, 3, 1)
 MOMENT = datetime(2025, 3, 1, 2, 0, 0, 250_000, tzinfo=UTC)
 NUMBERS = [f"{block}{last:04}" for block in ("1381001", "1301010", "1331010", "1440000") for last in range(5)]
-COUNTS = ["intended", "accepted", "delivered", "failed", "silent"]
+COUNTS = ["intended", "accepted", "delivered", "failed", "silent", "no_reports"]
 
 
 @pytest.fixture
@@ -27,6 +27,7 @@ def filled(store, submitted, land, make_report):
     submitted("a", [NUMBERS[:12], NUMBERS[12:]], BatchState.ACCEPTED, ("77",))
     submitted("b", [NUMBERS[:3]], BatchState.REJECTED, conn_id="sms_other")
     submitted("c", [NUMBERS[:2]], BatchState.UNKNOWN)
+    submitted("d", [NUMBERS[:2]], BatchState.ACCEPTED, ("88",), vendor="linkws", conn_id="sms_linkws")
     with store.begin() as connection:
         connection.execute(schema.batches.update(), {"submitted_at": MOMENT, "prepared_at": MOMENT})
         refused = schema.batches.update().where(schema.batches.c.send_key == "b")
