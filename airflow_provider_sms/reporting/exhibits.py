@@ -256,6 +256,7 @@ class _Maker:
                 self._speaker.time(account.checked_at),
                 self._names(amount(account.spent, account.unit)),
                 self._names(amount(account.topped_up, account.unit)),
+                self._speaker.time(account.moved_since),
             )
             for account in accounts
         ]
@@ -263,7 +264,7 @@ class _Maker:
             "accounts",
             pictures.bars(rows, places=_ACCOUNTS) if rows else None,
             ("account", "vendor", *_COUNTED, "median_short#", "segments#", "balance#", "checked", "spent#",
-             "topped_up#"),
+             "topped_up#", "moved_since"),
             table,
             empty="empty_accounts",
         )  # fmt: skip

@@ -141,9 +141,11 @@ class Account(NamedTuple):
     :param unit: ``"messages"`` or ``"money"`` (CNY); empty where no balance was ever told.
     :param remaining: the last balance told before the day's end.
     :param checked_at: when that was, aware.
-    :param spent: by how much the balances told within the day fell, rises left out; ``None`` where fewer
-        than two tell.
-    :param topped_up: by how much they rose.
+    :param spent: by how much the balance fell up to the last check of the day, rises left out; ``None`` where
+        fewer than two checks tell.
+    :param topped_up: by how much it rose.
+    :param moved_since: since which check, aware: the last one from before the day, which may be long ago,
+        else the day's first.
     """
 
     conn_id: str
@@ -156,6 +158,7 @@ class Account(NamedTuple):
     checked_at: datetime | None = None
     spent: Decimal | None = None
     topped_up: Decimal | None = None
+    moved_since: datetime | None = None
 
 
 class UnknownSend(NamedTuple):

@@ -131,8 +131,10 @@ WORDS: Mapping[str, Names] = {
     ),
     "accounts": Names("账户、余额与消耗", "Accounts, balances and spend"),
     "accounts_note": Names(
-        "右侧为当天计费条数（本方按分段计算）与最近一次余额。",
-        "On the right, segments charged on the day by our own count, and the last balance told.",
+        "右侧为当天计费条数（本方按分段计算）与最近一次余额。余额增减从当天之前的最后一次查询算起，"
+        "可能早于当天。",
+        "On the right, segments charged on the day by our own count, and the last balance told. By how much"
+        " it fell and rose is counted from the last check before the day, which may be days ago.",
     ),
     # --- tables
     "table": Names("数据表", "Table"),
@@ -168,8 +170,9 @@ WORDS: Mapping[str, Names] = {
     "segments": Names("计费条数", "Segments"),
     "balance": Names("余额", "Balance"),
     "checked": Names("查询时间", "Told at"),
-    "spent": Names("当天减少", "Fell by"),
-    "topped_up": Names("当天增加", "Rose by"),
+    "spent": Names("余额减少", "Fell by"),
+    "topped_up": Names("余额增加", "Rose by"),
+    "moved_since": Names("增减起始", "Since"),
     "balance_unknown": Names("余额未知", "no balance"),
     # --- states
     "state_rejected": Names("供应商拒绝", "rejected"),

@@ -354,15 +354,17 @@ def test_accounts_their_balances_and_their_spend(told, rows):
         charged = sum(each.segments for each in mine if each.state == "accepted" or each.status)
         assert row[10] == str(charged)
         told_balances = rows(
-            "SELECT CAST(remaining AS FLOAT), unit FROM sms_balances WHERE conn_id = :id ORDER BY checked_at",
+            "SELECT CAST(remaining AS FLOAT), unit, checked_at FROM sms_balances WHERE conn_id = :id"
+            " ORDER BY checked_at",
             id=conn_id,
         )
-        last, unit = told_balances[-1]
+        last, unit, _ = told_balances[-1]
+        first = datetime.fromisoformat(told_balances[0][2]).replace(tzinfo=UTC).astimezone(CHINA)
         written = "CNY {:,.2f}" if unit == "money" else "{:,.0f} messages"
-        moved = [written.format(told_balances[0][0] - last), written.format(0)]
+        moved = [written.format(told_balances[0][0] - last), written.format(0), f"{first:%Y-%m-%d %H:%M}"]
         assert row[11] == written.format(last)
         # linkws was asked once, which tells of no movement.
-        assert row[13:] == (["–", "–"] if conn_id == "sms_linkws" else moved)
+        assert row[13:] == (["–", "–", "–"] if conn_id == "sms_linkws" else moved)
         # Without a report nobody knows how long it took.
         assert (row[9] == "–") is (conn_id == "sms_linkws")
 

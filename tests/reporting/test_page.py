@@ -192,6 +192,15 @@ def test_accounts_that_give_no_reports_are_named(rendered, busy_day, language):
     assert '<li class="no_reports">' in html
 
 
+def test_the_accounts_say_since_when_their_balances_moved(rendered, busy_day):
+    """A balance that was checked a week ago has not fallen within the day alone."""
+    html = rendered(busy_day, "both")
+    table = html[html.index('<figure id="accounts"') :]
+    assert "<td>2026-11-15 23:50</td>" in table
+    assert "当天减少" not in html
+    assert "before the day, which may be days ago" in table
+
+
 def test_times_are_those_of_the_zone_that_the_page_names(rendered, busy_day):
     assert "2026-11-22 23:50" in rendered(busy_day, "en")
     html = render(replace(busy_day, timezone="Europe/Berlin"), "en")
