@@ -145,14 +145,16 @@ def example_sms_delivery_consumer() -> None:
         """Name the accounts and carriers of today and yesterday that delivered too little."""
         least = (params or {})["least_rate"]
         daily = recent_days(2)
-        weak = daily[daily["delivery_rate"] < least]
+        # linkws gives no reports: its routes have no rate.
+        rated = daily[daily["delivery_rate"].notna()]
+        weak = rated[rated["delivery_rate"] < least]
         found = [
             f"{row.day:%Y-%m-%d} {row.conn_id} {row.carrier}: {row.delivery_rate:.1%}"
             for row in weak.itertuples()
         ]
         for route in found:
             log.warning(route)
-        log.info("%d of %d routes deliver less than %.0f %%", len(found), len(daily), least * 100)
+        log.info("%d of %d routes deliver less than %.0f %%", len(found), len(rated), least * 100)
         return found
 
     weak_routes()

@@ -35,10 +35,11 @@ def run(args: Namespace) -> int:
     path = Path(args.output or f"sms-delivery-{figures.day}.html")
     _write(path, render(figures, args.language))
     total = figures.total
+    unreported = f", {total.no_reports:,} by accounts that give no reports" if total.no_reports else ""
     say(
         f"{path}: {figures.day} ({figures.timezone}), {counted(total.intended, 'message')}: "
         f"{total.accepted:,} accepted, {total.delivered:,} delivered, {total.failed:,} failed, "
-        f"{total.silent:,} silent, {total.waiting:,} without a report yet"
+        f"{total.silent:,} silent, {total.waiting:,} without a report yet{unreported}"
     )
     if figures.attention.total:
         say(f"{counted(figures.attention.total, 'thing')} on it need a person: airflow sms doctor")

@@ -89,4 +89,5 @@ def write_csv(file: BinaryIO, fields: Sequence[Field], parts: Parts) -> int:
 
 
 def _iso(moment: datetime | None) -> str:
-    return "" if moment is None else moment.isoformat()
+    # Always with six decimals: pandas takes a column's form from its first row and refuses any other.
+    return "" if moment is None else moment.isoformat(timespec="microseconds")

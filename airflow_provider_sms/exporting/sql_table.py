@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _DAY = "day"
 #: Long enough for every text of few values that the store's own columns hold.
 _LABEL_LENGTH = 250
+#: SQLAlchemy knows MariaDB by two names. A database of another charset would refuse Chinese.
+_CHARSET: dict[str, Any] = {"mysql_charset": "utf8mb4", "mariadb_charset": "utf8mb4"}
 
 
 class ExportFailed(SmsError):
@@ -44,9 +46,8 @@ class SqlTable:
         self._fields = tuple(fields)
         schema, _, table = name.rpartition(".")
         columns = [Column(field.name, _type(field.kind)) for field in fields]
-        self._table = Table(
-            table, MetaData(), Column(_DAY, Date, nullable=False, index=True), *columns, schema=schema or None
-        )
+        day = Column(_DAY, Date, nullable=False, index=True)
+        self._table = Table(table, MetaData(), day, *columns, schema=schema or None, **_CHARSET)
 
     def prepare(self) -> None:
         """

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-_COUNTS = ("intended", "accepted", "delivered", "failed", "silent", "waiting")
+_COUNTS = ("intended", "accepted", "delivered", "failed", "silent", "waiting", "no_reports")
 _MOST_DAYS = 62
 _LANGUAGES = ("both", "zh", "en")
 _HERE = ("", "file", "local")
@@ -82,7 +82,7 @@ class SmsDeliveryReportOperator(BaseOperator):
         Write the page.
 
         :return: ``{"path", "bytes", "day", "intended", "accepted", "delivered", "failed", "silent",
-            "waiting", "needs_a_person"}``: where it is and how large, the day, and its counts.
+            "waiting", "no_reports", "needs_a_person"}``: where it is and how large, the day, and its counts.
         :raises AirflowFailException: listing what is wrong with the parameters, or matplotlib is missing.
         :raises StoreUnavailable: nothing was written.
         """

@@ -36,6 +36,9 @@ def attention_of(store: Store, conn_ids: Collection[str] = ()) -> Attention:
         states[state] += number if mine(conn_id) else 0
     found = find_pages(store, limit=None if conn_ids else _MOST_NAMED)
     pages = [page for page in found if mine(page.conn_id)]
+    spool = Spool(store.spool_dir)
+    # Before its torn files are: whoever goes through the pages sets those aside that are not whole.
+    spooled = sum(mine(page.conn_id) for page in spool.pages())
     return Attention(
         sends=tuple(
             UnknownSend(batch.send_key, batch.batch_no, batch.conn_id, batch.recipients, batch.submitted_at)
@@ -50,5 +53,8 @@ def attention_of(store: Store, conn_ids: Collection[str] = ()) -> Attention:
         quarantined=states[PageState.QUARANTINED],
         suspect=states[PageState.SUSPECT],
         unlanded=states[PageState.READ],
-        spooled=sum(mine(page.conn_id) for page in Spool(store.spool_dir).pages()),
+        spooled=spooled,
+        # Such a file does not tell whose it is, so it is told of whoever is asked about.
+        torn=len(spool.torn()),
+        unreadable=len(spool.unreadable()),
     )

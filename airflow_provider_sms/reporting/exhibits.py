@@ -85,6 +85,8 @@ class _Maker:
             ("silent", total.silent, SILENT),
             ("waiting", total.waiting, WAITING),
         ]
+        if total.no_reports:
+            steps.append(("no_reports", total.no_reports, PLAIN))
         rows = [
             BarRow(WORDS[key], ((colour, number),), (count(number), share_of(number, total.intended)))
             for key, number, colour in steps
@@ -254,6 +256,7 @@ class _Maker:
                 self._speaker.time(account.checked_at),
                 self._names(amount(account.spent, account.unit)),
                 self._names(amount(account.topped_up, account.unit)),
+                self._speaker.time(account.moved_since),
             )
             for account in accounts
         ]
@@ -261,7 +264,7 @@ class _Maker:
             "accounts",
             pictures.bars(rows, places=_ACCOUNTS) if rows else None,
             ("account", "vendor", *_COUNTED, "median_short#", "segments#", "balance#", "checked", "spent#",
-             "topped_up#"),
+             "topped_up#", "moved_since"),
             table,
             empty="empty_accounts",
         )  # fmt: skip

@@ -28,6 +28,7 @@ class Counts(NamedTuple):
     :param delivered: of these, with a report of delivery.
     :param failed: of these, with a report of failure.
     :param silent: of these, without a final report although its time is over.
+    :param no_reports: of these, by vendors that give no reports: none is owed, and none counts in a rate.
     """
 
     intended: int = 0
@@ -35,6 +36,7 @@ class Counts(NamedTuple):
     delivered: int = 0
     failed: int = 0
     silent: int = 0
+    no_reports: int = 0
 
     @property
     def reported(self) -> int:
@@ -44,7 +46,12 @@ class Counts(NamedTuple):
     @property
     def waiting(self) -> int:
         """How many were accepted and may still get a report."""
-        return self.accepted - self.reported - self.silent
+        return self.owed - self.reported - self.silent
+
+    @property
+    def owed(self) -> int:
+        """How many were accepted by vendors that give reports."""
+        return self.accepted - self.no_reports
 
     @property
     def refused(self) -> int:
@@ -53,8 +60,8 @@ class Counts(NamedTuple):
 
     @property
     def rate(self) -> float | None:
-        """Delivered of accepted, 0 to 1; ``None`` where nothing was accepted."""
-        return self.delivered / self.accepted if self.accepted else None
+        """Delivered of those that are owed a report, 0 to 1; ``None`` where none is."""
+        return self.delivered / self.owed if self.owed else None
 
 
 class Names(NamedTuple):
@@ -134,9 +141,11 @@ class Account(NamedTuple):
     :param unit: ``"messages"`` or ``"money"`` (CNY); empty where no balance was ever told.
     :param remaining: the last balance told before the day's end.
     :param checked_at: when that was, aware.
-    :param spent: by how much the balances told within the day fell, rises left out; ``None`` where fewer
-        than two tell.
-    :param topped_up: by how much they rose.
+    :param spent: by how much the balance fell up to the last check of the day, rises left out; ``None`` where
+        fewer than two checks tell.
+    :param topped_up: by how much it rose.
+    :param moved_since: since which check, aware: the last one from before the day, which may be long ago,
+        else the day's first.
     """
 
     conn_id: str
@@ -149,6 +158,7 @@ class Account(NamedTuple):
     checked_at: datetime | None = None
     spent: Decimal | None = None
     topped_up: Decimal | None = None
+    moved_since: datetime | None = None
 
 
 class UnknownSend(NamedTuple):
@@ -184,6 +194,8 @@ class Attention:
     :param suspect: how many were cut off while they were read.
     :param unlanded: how many were read and have not landed yet.
     :param spooled: how many wait in the spool for the database.
+    :param torn: how many files of the spool are not whole.
+    :param unreadable: how many files of the spool this process may not read.
     """
 
     sends: tuple[UnknownSend, ...] = ()
@@ -194,11 +206,14 @@ class Attention:
     suspect: int = 0
     unlanded: int = 0
     spooled: int = 0
+    torn: int = 0
+    unreadable: int = 0
 
     @property
     def total(self) -> int:
         """How many things wait."""
-        return self.unknown_batches + self.quarantined + self.suspect + self.unlanded + self.spooled
+        in_store = self.unknown_batches + self.quarantined + self.suspect + self.unlanded
+        return in_store + self.spooled + self.torn + self.unreadable
 
 
 @dataclass(frozen=True, slots=True)

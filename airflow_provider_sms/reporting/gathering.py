@@ -222,6 +222,7 @@ def _accounts(
                 balance.checked_at if balance else None,
                 _amount(movement["spent"]) if movement else None,
                 _amount(movement["topped_up"]) if movement else None,
+                movement["opening_at"].to_pydatetime() if movement else None,
             )
         )
     return tuple(sorted(accounts, key=lambda account: (-account.segments, account.conn_id)))

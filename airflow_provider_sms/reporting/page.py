@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from airflow_provider_sms.reporting.figures import Attention, DayFigures
 
 
+#: Outcomes whose colours are explained.
+_LEGEND = ("delivered", "failed", "silent", "waiting")
+
+
 class Tile(NamedTuple):
     """One of the few figures at the head of the page."""
 
@@ -67,6 +71,8 @@ def render(figures: DayFigures, language: str = "both") -> str:
         style=_style(),
         whose=_whose(figures, speaker),
         tiles=list(_tiles(figures, speaker)),
+        unreported=_unreported(figures, speaker),
+        legend=[*_LEGEND, *(["no_reports"] if _any_unreported(figures) else [])],
         attention=figures.attention,
         matters=list(_matters(figures.attention, speaker)),
         lists=list(_listings(figures.attention, speaker)),
@@ -104,20 +110,35 @@ def _whose(figures: DayFigures, speaker: Speaker) -> Markup:
 
 def _tiles(figures: DayFigures, speaker: Speaker) -> Iterator[Tile]:
     say, total = speaker.say, figures.total
-    yield Tile(say("rate"), share(total.rate), say("rate_note"))
+    rate_note, of_accepted = (
+        ("rate_note_owed", "of_owed") if total.no_reports else ("rate_note", "of_accepted")
+    )
+    yield Tile(say("rate"), share(total.rate), say(rate_note))
     yield Tile(
         say("accepted"),
         count(total.accepted),
         say("of_count_intended", count=count(total.intended)),
     )
     for key, number in (("delivered", total.delivered), ("failed", total.failed), ("silent", total.silent)):
-        yield Tile(say(key), count(number), say("of_accepted", share=share_of(number, total.accepted)), key)
+        yield Tile(say(key), count(number), say(of_accepted, share=share_of(number, total.owed)), key)
     percentiles = figures.latency.percentiles
     yield Tile(
         say("median"),
         speaker.names(span(percentiles[0] if percentiles else None)),
         say("p95_note", span=span(percentiles[2])) if percentiles else say("no_latency"),
     )
+
+
+def _any_unreported(figures: DayFigures) -> bool:
+    return any(day.counts.no_reports for day in figures.days)
+
+
+def _unreported(figures: DayFigures, speaker: Speaker) -> Markup | str:
+    """Say which accounts give no reports, where anything of the day went out by them."""
+    accounts = ", ".join(shown(each.conn_id) for each in figures.accounts if each.counts.no_reports)
+    if not accounts:
+        return ""
+    return speaker.say("no_reports_note", accounts=accounts, count=count(figures.total.no_reports))
 
 
 def _matters(attention: Attention, speaker: Speaker) -> Iterator[Matter]:
@@ -127,6 +148,8 @@ def _matters(attention: Attention, speaker: Speaker) -> Iterator[Matter]:
         ("quarantined", "quarantined_note", attention.quarantined, "airflow sms replay --all-quarantined"),
         ("unlanded", "unlanded_note", attention.unlanded, "airflow sms pages --state read"),
         ("spooled", "spooled_note", attention.spooled, "airflow sms pages --state spooled"),
+        ("torn", "torn_note", attention.torn, "airflow sms pages --state torn"),
+        ("unreadable", "unreadable_note", attention.unreadable, "airflow sms pages --state unreadable"),
     )
     for name, note, number, command in found:
         if number:

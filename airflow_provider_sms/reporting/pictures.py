@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from unicodedata import east_asian_width
 
 from airflow_provider_sms.reporting import drawing
-from airflow_provider_sms.reporting.drawing import DELIVERED, FAILED, GRID, INK, QUIET, SILENT, WAITING, WIDTH
+from airflow_provider_sms.reporting.drawing import (
+    DELIVERED,
+    FAILED,
+    GRID,
+    INK,
+    PLAIN,
+    QUIET,
+    SILENT,
+    WAITING,
+    WIDTH,
+)
 from airflow_provider_sms.reporting.figures import LATENCY_ENDS, PERCENTILES, Names
 
 if TYPE_CHECKING:
@@ -76,6 +86,7 @@ def outcome(counts: Counts) -> tuple[tuple[str, float], ...]:
         (FAILED, counts.failed),
         (SILENT, counts.silent),
         (WAITING, counts.waiting),
+        (PLAIN, counts.no_reports),
     )
 
 

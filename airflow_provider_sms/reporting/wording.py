@@ -21,6 +21,7 @@ WORDS: Mapping[str, Names] = {
     # --- the day in a few figures
     "rate": Names("送达率", "Delivery rate"),
     "rate_note": Names("送达 ÷ 供应商接受", "delivered of accepted"),
+    "rate_note_owed": Names("送达 ÷ 应有回执", "delivered of those owed a report"),
     "intended": Names("计划发送", "Intended"),
     "accepted": Names("供应商接受", "Accepted"),
     "reported": Names("有最终回执", "Reported"),
@@ -28,17 +29,25 @@ WORDS: Mapping[str, Names] = {
     "failed": Names("失败", "Failed"),
     "silent": Names("超时无回执", "Silent"),
     "waiting": Names("等待回执", "Waiting"),
+    "no_reports": Names("供应商无回执", "No reports given"),
+    "no_reports_note": Names(
+        "这些账户的供应商不提供状态报告：{accounts}。其接受的 {count} 条短信不计入任何送达率，"
+        "也不算超时无回执。",
+        "These accounts give no reports: {accounts}. Their {count} accepted messages count in no delivery"
+        " rate, and none of them is silent.",
+    ),
     "refused": Names("未被接受", "Not accepted"),
     "median": Names("送达耗时中位数", "Median time"),
     "of_count_intended": Names("计划 {count}", "of {count} intended"),
     "of_accepted": Names("占接受 {share}", "{share} of accepted"),
+    "of_owed": Names("占应有回执 {share}", "{share} of those owed a report"),
     "p95_note": Names("95% 在 {span}内", "95% within {span}"),
     "no_latency": Names("没有送达的短信", "nothing was delivered"),
     # --- what needs a person
     "attention": Names("需要人工处理", "Needs a person"),
     "attention_none": Names(
-        "没有需要人工处理的事项：没有结果未知的批次，没有读取中断或无法解析的页。",
-        "Nothing waits for a person: no batch of unknown outcome, no page cut off, none unreadable.",
+        "没有需要人工处理的事项：没有结果未知的批次，没有读取中断、无法解析或未入库的页。",
+        "Nothing waits for a person: no batch of unknown outcome, no page cut off, unreadable or not landed.",
     ),
     "attention_note": Names(
         "截至 {time} 的全部事项，不限于当天。",
@@ -65,6 +74,17 @@ WORDS: Mapping[str, Names] = {
     "spooled_note": Names(
         "数据库不可用时写入磁盘，下次收取时入库。",
         "Written to disk while the database was away; the next collection lands them.",
+    ),
+    "torn": Names("残缺的暂存文件", "Torn files in the spool"),
+    "torn_note": Names(
+        "磁盘故障或写满，或写入进程被终止。文件会保留，请向供应商索取该时段的记录。",
+        "A disk failed or was full, or the writer was killed. They are kept; ask the vendor for the records"
+        " of that time.",
+    ),
+    "unreadable": Names("无权读取的暂存文件", "Unreadable files in the spool"),
+    "unreadable_note": Names(
+        "属于其他用户。请允许 Airflow 的用户读取和删除，下次收取时入库。",
+        "They are another user’s. Let Airflow’s user read and delete them; the next collection lands them.",
     ),
     "more_rows": Names("另有 {count} 项未列出", "{count} more are not listed"),
     # --- the pictures
@@ -111,8 +131,10 @@ WORDS: Mapping[str, Names] = {
     ),
     "accounts": Names("账户、余额与消耗", "Accounts, balances and spend"),
     "accounts_note": Names(
-        "右侧为当天计费条数（本方按分段计算）与最近一次余额。",
-        "On the right, segments charged on the day by our own count, and the last balance told.",
+        "右侧为当天计费条数（本方按分段计算）与最近一次余额。余额增减从当天之前的最后一次查询算起，"
+        "可能早于当天。",
+        "On the right, segments charged on the day by our own count, and the last balance told. By how much"
+        " it fell and rose is counted from the last check before the day, which may be days ago.",
     ),
     # --- tables
     "table": Names("数据表", "Table"),
@@ -148,8 +170,9 @@ WORDS: Mapping[str, Names] = {
     "segments": Names("计费条数", "Segments"),
     "balance": Names("余额", "Balance"),
     "checked": Names("查询时间", "Told at"),
-    "spent": Names("当天减少", "Fell by"),
-    "topped_up": Names("当天增加", "Rose by"),
+    "spent": Names("余额减少", "Fell by"),
+    "topped_up": Names("余额增加", "Rose by"),
+    "moved_since": Names("增减起始", "Since"),
     "balance_unknown": Names("余额未知", "no balance"),
     # --- states
     "state_rejected": Names("供应商拒绝", "rejected"),

@@ -25,10 +25,12 @@ from airflow_provider_sms.records import BatchState, PageState, Queue
 from airflow_provider_sms.store import bulk
 from airflow_provider_sms.store.clock import ServerTime
 from airflow_provider_sms.store.evidence import WINDOW
+from airflow_provider_sms.store.migrations import PROOF
 from airflow_provider_sms.store.number_hash import MARK, pseudonym
 from airflow_provider_sms.store.schema import (
     batch_ids,
     batches,
+    meta,
     pages,
     pushed_events,
     recipients,
@@ -37,12 +39,13 @@ from airflow_provider_sms.store.schema import (
     storms,
     waits,
 )
+from airflow_provider_sms.store.views import belongs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, Row, Select, Table
+    from sqlalchemy import ColumnElement, FromClause, Row, Select, Table
     from sqlalchemy.engine import Connection
 
     from airflow_provider_sms.optouts import OptOuts
@@ -127,7 +130,8 @@ class Purge:
         with self._store.reading() as connection:
             kept = sum(map(self._opt_outs.matches, self._old_contents(connection)))
             found_replies = connection.scalar(of_old.join(replies, replies.c.page_id == old.c.page_id)) or 0
-            found_batches = self._old_batches().subquery()
+            # A CTE is made once, however often it is looked at.
+            found_batches = self._old_batches().cte("old_batches")
             counts = select(func.count(), func.coalesce(func.sum(found_batches.c.recipients), 0))
             batch_count, recipient_count = connection.execute(counts.select_from(found_batches)).one()
             return Purged(
@@ -155,7 +159,8 @@ class Purge:
         theirs = _reports_of(
             and_(batch_ids.c.send_id == old_batches.c.send_id, batch_ids.c.batch_no == old_batches.c.batch_no)
         )
-        named = select(func.count()).select_from(theirs.select_from(old_batches).distinct().subquery())
+        theirs = theirs.select_from(old_batches).where(~_of_unpurged_batch(but=old_batches))
+        named = select(func.count()).select_from(theirs.distinct().subquery())
         return sum(
             connection.scalar(statement) or 0 for statement in (alone.where(~_of_unpurged_batch()), named)
         )
@@ -266,18 +271,21 @@ class Purge:
     def _purge_batches(self, key: bytes) -> Purged | None:
         with self._store.begin() as connection:
             _overwrite(connection)
+            # Purges take turns: of a report on batches of both, each would leave the number to the other.
+            connection.execute(select(meta).where(meta.c.name == PROOF).with_for_update())
             wanted = self._old_batches().order_by(batches.c.send_id, batches.c.batch_no).limit(_PARTS)
             found = connection.execute(wanted.with_for_update()).all()
             if not found:
                 return None
             chunk = list(_up_to(found, _ROWS))
-            # While their recipients' numbers are still there to be joined.
-            going = connection.execute(_reports_of(_in_batches(batch_ids, chunk)).distinct()).all()
-            found_reports = _rewrite(connection, reports, going, key)
-            rows = connection.execute(select(recipients).where(_in_batches(recipients, chunk))).all()
-            _rewrite(connection, recipients, rows, key, content=None, template_values=None)
             emptied = batches.update().where(_in_batches(batches, chunk))
             connection.execute(emptied.values(content="", vendor_text=None, purged_at=ServerTime()))
+            # While their recipients' numbers are still there to be joined. What another batch needs as well
+            # goes with the last of them.
+            theirs = _reports_of(_in_batches(batch_ids, chunk)).where(~_of_unpurged_batch())
+            found_reports = _rewrite(connection, reports, connection.execute(theirs.distinct()).all(), key)
+            rows = connection.execute(select(recipients).where(_in_batches(recipients, chunk))).all()
+            _rewrite(connection, recipients, rows, key, content=None, template_values=None)
         return Purged(reports=found_reports, batches=len(chunk), recipients=len(rows))
 
 
@@ -316,29 +324,39 @@ def _whole(table: Table) -> ColumnElement[bool]:
     return table.c.mobile.not_like(f"%{MARK}%")
 
 
-def _of_batch() -> ColumnElement[bool]:
-    # As views.py joins a report to its message: by an id of its batch, and by its number.
-    return and_(
-        batch_ids.c.vendor_message_id == reports.c.vendor_message_id,
-        batch_ids.c.vendor == reports.c.vendor,
-        recipients.c.send_id == batch_ids.c.send_id,
-        recipients.c.batch_no == batch_ids.c.batch_no,
-        recipients.c.mobile == reports.c.mobile,
-    )
-
-
 def _reports_of(these: ColumnElement[bool]) -> Select[Any]:
-    return select(reports).where(these, _of_batch(), _whole(reports))
+    return select(reports).where(these, _of_batch(batch_ids, batches, recipients), _whole(reports))
 
 
-def _of_unpurged_batch() -> ColumnElement[bool]:
-    statement = select(1).where(
-        _of_batch(),
-        batches.c.send_id == batch_ids.c.send_id,
-        batches.c.batch_no == batch_ids.c.batch_no,
-        batches.c.purged_at.is_(None),
+def _of_batch(ids: FromClause, sent: FromClause, to: FromClause) -> ColumnElement[bool]:
+    # As views.py joins a report to its message: by an id of its batch, by its number, and by its account.
+    return and_(
+        ids.c.vendor_message_id == reports.c.vendor_message_id,
+        ids.c.vendor == reports.c.vendor,
+        sent.c.send_id == ids.c.send_id,
+        sent.c.batch_no == ids.c.batch_no,
+        to.c.send_id == ids.c.send_id,
+        to.c.batch_no == ids.c.batch_no,
+        to.c.mobile == reports.c.mobile,
+        belongs(sent),
     )
-    return statement.correlate(reports).exists()
+
+
+def _of_unpurged_batch(but: FromClause | None = None) -> ColumnElement[bool]:
+    """
+    Say whether a report is on a message of a batch that is not purged.
+
+    :param but: batches that do not count, one of which is in the statement around this.
+    """
+    ids, sent, to = batch_ids.alias("their_ids"), batches.alias("their_batches"), recipients.alias("them")
+    statement = select(1).where(_of_batch(ids, sent, to), sent.c.purged_at.is_(None))
+    if but is None:
+        return statement.correlate(reports).exists()
+    # Nearly every report is on that one alone: the rest is hardly ever looked at.
+    others = or_(sent.c.send_id != but.c.send_id, sent.c.batch_no != but.c.batch_no)
+    going = but.alias("going")
+    goes = exists().where(going.c.send_id == sent.c.send_id, going.c.batch_no == sent.c.batch_no)
+    return statement.where(others, ~goes).correlate(reports, but).exists()
 
 
 def _rewrite(

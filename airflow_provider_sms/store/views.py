@@ -8,6 +8,9 @@ may have been read by another connection, for several may share an account; but 
 sent to the number under that id itself: then these are two accounts, and the report is on its own message.
 Of a message's reports the best one speaks: a final status before a pending one, one of the message's own
 connection before another's, the later before the earlier; so a report that comes twice changes nothing.
+
+A batch that was unknown and is submitted again may reach its people by either submit. There "delivered"
+stands against "failed", for the person has got it; and a report from before the last submit tells no latency.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ from airflow_provider_sms.store.schema import batch_ids, batches, recipients, re
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import ColumnElement, Select, Subquery
+    from sqlalchemy import ColumnElement, FromClause, Select, Subquery
     from sqlalchemy.engine import Connection
 
     _Columns = tuple[ColumnElement[Any], ...]
@@ -46,6 +49,8 @@ SILENT = "silent"
 _FINAL = (DeliveryStatus.DELIVERED.value, DeliveryStatus.FAILED.value)
 #: Batches whose messages may have reached somebody.
 _OUT = (BatchState.ACCEPTED.value, BatchState.UNKNOWN.value)
+#: Seconds: vendors' clocks show whole ones, so a report may seem that much older than its submit.
+_CLOCKS_ARE_OFF = 1
 
 
 #: A recipient's batch, for joins.
@@ -88,7 +93,7 @@ def message_status(*conditions: ColumnElement[bool], more: Sequence[ColumnElemen
     unknown, ``pending`` when a report says "not yet" and ``silent`` when there is none; else ``NULL``.
     ``latency_seconds`` runs from the submit, or from the time it was scheduled for, to the report, and
     is never negative (vendors' clocks show whole seconds). Where a vendor's reports carry no time it
-    runs to the reading of the report.
+    runs to the reading of the report. It is ``NULL`` where the report must be on an earlier submit.
 
     :param conditions: on ``sms_recipients`` and ``sms_batches``, to read a part of them only.
     :param more: named columns made of these two tables, to be told as well, behind the others.
@@ -126,7 +131,8 @@ def _ranked(conditions: tuple[ColumnElement[bool], ...], message: _Columns) -> S
     # numbers would be ten thousand look-ups. Partitioned by the columns that people filter by, so that
     # databases filter before they rank.
     rows = union_all(_without_report(conditions, message), _with_report(conditions, message)).subquery("told")
-    quality = case((rows.c.status.in_(_FINAL), 2), (rows.c.status.is_not(None), 1), else_=0)
+    got_once = and_(rows.c.status == DeliveryStatus.DELIVERED.value, rows.c.attempts > 1)
+    quality = case((got_once, 3), (rows.c.status.in_(_FINAL), 2), (rows.c.status.is_not(None), 1), else_=0)
     place = func.row_number().over(
         partition_by=(rows.c.send_key, rows.c.mobile),
         order_by=(
@@ -152,6 +158,7 @@ _MESSAGE = (
     batches.c.submitted_at,
     batches.c.send_at,
     batches.c.template_id,
+    batches.c.attempts,
 )
 _REPORT = (
     reports.c.status,
@@ -172,7 +179,6 @@ def _with_report(conditions: tuple[ColumnElement[bool], ...], message: _Columns)
     bears = and_(
         reports.c.vendor_message_id == batch_ids.c.vendor_message_id, reports.c.vendor == batch_ids.c.vendor
     )
-    is_own = reports.c.conn_id == batches.c.conn_id
     is_for = and_(recipients.c.send_id == batch_ids.c.send_id, recipients.c.mobile == reports.c.mobile)
     return (
         select(*message, *_REPORT)
@@ -180,8 +186,17 @@ def _with_report(conditions: tuple[ColumnElement[bool], ...], message: _Columns)
         .join(reports, bears)
         .join(recipients, and_(is_for, recipients.c.batch_no == batch_ids.c.batch_no))
         .join(batches, OF_BATCH)
-        .where(or_(is_own, not_(_is_of_another_account())), *conditions)
+        .where(belongs(batches), *conditions)
     )
+
+
+def belongs(sent: FromClause) -> ColumnElement[bool]:
+    """
+    Say whether a report that bears a batch's id, on a number of its own, is on the batch's message.
+
+    :param sent: the batches.
+    """
+    return or_(reports.c.conn_id == sent.c.conn_id, not_(_is_of_another_account()))
 
 
 def _is_of_another_account() -> ColumnElement[bool]:
@@ -207,7 +222,12 @@ def _latency(ranked: Subquery) -> ColumnElement[Any]:
     scheduled = ranked.c.send_at > ranked.c.submitted_at
     start = case((scheduled, ranked.c.send_at), else_=ranked.c.submitted_at)
     elapsed = Elapsed(start, ranked.c.reported_at)
-    return case((elapsed < literal_column("0"), literal_column("0.0")), else_=elapsed)
+    of_an_earlier_submit = and_(ranked.c.attempts > 1, elapsed < literal_column(f"-{_CLOCKS_ARE_OFF}"))
+    return case(
+        (of_an_earlier_submit, null()),
+        (elapsed < literal_column("0"), literal_column("0.0")),
+        else_=elapsed,
+    )
 
 
 def create_views(connection: Connection) -> None:

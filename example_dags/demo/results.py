@@ -29,7 +29,8 @@ TABLES: tuple[tuple[str, Sequence[str], str], ...] = (
         ("day", "connection", "carrier", "intended", "accepted", "delivered", "failed", "silent",
          "rate", "p50 s", "p95 s"),
         """SELECT day, conn_id, carrier, intended, accepted, delivered, failed, silent,
-                  printf('%.1f %%', 100 * delivery_rate), latency_p50_seconds, latency_p95_seconds
+                  CASE WHEN delivery_rate IS NULL THEN '–' ELSE printf('%.1f %%', 100 * delivery_rate) END,
+                  latency_p50_seconds, latency_p95_seconds
            FROM sms_delivery_daily ORDER BY day, conn_id, carrier""",
     ),
     (

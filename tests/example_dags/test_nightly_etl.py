@@ -142,7 +142,12 @@ def test_nights_without_messages_are_told_as_such(run, connections, folder):
 
 @pytest.mark.parametrize("sandbox", [{"failure_share": 1}], indirect=True)
 @pytest.mark.usefixtures("sent")
-def test_the_consumer_names_the_routes_that_deliver_badly(run, caplog):
+def test_the_consumer_names_the_routes_that_deliver_badly(run, connections, caplog):
+    """Those of linkws, which gives no reports, are none."""
+    from airflow_provider_sms.hooks.sms import SmsHook
+
+    hook = SmsHook.for_connection(connections("linkws"))
+    hook.send(list(SENT), "您的订单已发货【演示】", send_key="campaign-linkws")
     for vendor in QUEUED:
         SmsCollectOperator(task_id="collect", sms_conn_id=f"sms_{vendor}").execute({})
     SmsDeliveryDailyOperator(task_id="refresh").execute({})

@@ -84,13 +84,35 @@ def test_the_values_are_those_of_the_frame(filled, export, format_, day):
     ):
         for name, value in expected.items():
             if format_ == "csv":
-                shown = (
-                    "" if value is None else value.isoformat() if isinstance(value, datetime) else str(value)
-                )
-                assert row[name] == shown
+                assert row[name] == _in_csv(value)
             else:
                 assert row[name] == value
         assert row["content"] == "您的订单已发货【公司】"
+
+
+def _in_csv(value):
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="microseconds")
+    return "" if value is None else str(value)
+
+
+def test_times_of_a_csv_have_one_form(filled, export, day):
+    """A whole second has its zero decimals: pandas refuses a column of two forms."""
+    import pandas as pd
+
+    from airflow_provider_sms.records import Balance
+    from airflow_provider_sms.store.balances import Balances
+
+    Balances(filled).record("sms_main", "wavecom", Balance(97))
+    with filled.begin() as connection:
+        for remaining, moment in ((98, "00:00:01.000000"), (97, "00:00:02.500000")):
+            values = {"at": f"{day} {moment}", "remaining": remaining}
+            connection.execute(
+                text("UPDATE sms_balances SET checked_at = :at WHERE remaining = :remaining"), values
+            )
+    _, path = export("balances", since=day, format="csv")
+    frame = pd.read_csv(path, parse_dates=["checked_at"])
+    assert list(frame["checked_at"]) == [pd.Timestamp(f"{day}T00:00:0{each}Z") for each in ("1", "2.5")]
 
 
 def test_types_come_from_the_schema_and_not_from_the_rows(export, day):

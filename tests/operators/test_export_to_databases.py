@@ -84,7 +84,7 @@ def test_a_failure_in_the_middle_changes_nothing_and_tells_no_number(other, day)
         assert connection.scalar(text("SELECT count(*) FROM sms_out")) == 2
 
 
-@pytest.fixture(params=["postgresql", "mysql"])
+@pytest.fixture(params=["postgresql", "mysql", "mariadb"])
 def server(request, monkeypatch):
     """Declare a database of a server as the connection ``other``; drop it afterwards."""
     import secrets
@@ -94,12 +94,16 @@ def server(request, monkeypatch):
         "postgresql": os.environ.get(
             "SMS_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
         ),
-        "mysql": os.environ.get("SMS_TEST_MYSQL", "mysql+pymysql://root@127.0.0.1:3306/test"),
-    }[request.param]
+    }.get(request.param) or os.environ.get("SMS_TEST_MYSQL", "mysql+pymysql://root@127.0.0.1:3306/test")
+    if request.param == "mariadb":
+        # SQLAlchemy's other name of the same server.
+        address = "mariadb" + address.removeprefix("mysql")
+    # As many old databases are: the table is to take Chinese all the same.
+    options = "" if request.param == "postgresql" else " CHARACTER SET latin1"
     engine = create_engine(address, isolation_level="AUTOCOMMIT")
     try:
         with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
+            connection.execute(text(f"CREATE DATABASE {name}{options}"))
     except Exception as error:  # noqa: BLE001 - whatever keeps us from a server
         pytest.skip(f"no {request.param} ({type(error).__name__}): set SMS_TEST_POSTGRES / SMS_TEST_MYSQL")
     from airflow.providers.common.compat.sdk import BaseHook
@@ -129,7 +133,9 @@ def test_to_a_server(filled, server, day):
     with ThreadPoolExecutor(3) as pool:
         results = [pool.submit(to_table, since=day) for _ in range(3)]
         assert [each.result()["rows"] for each in results] == [2, 2, 2]
+    to_table("messages", "texts_out", since=day, texts=True)
     with server.connect() as connection:
+        assert set(connection.scalars(text("SELECT content FROM texts_out"))) == {"您的订单已发货【公司】"}
         columns = {column["name"] for column in inspect(connection).get_columns("sms_out")}
         rows = connection.execute(text("SELECT day, mobile, submitted_at FROM sms_out")).all()
     assert {"day", "send_key", "mobile", "template_id"} <= columns

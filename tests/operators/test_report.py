@@ -45,7 +45,7 @@ def test_in_a_dag(run_dag, tmp_path, today):
     assert told.pop("path").endswith(str(file))
     assert told == {
         "bytes": file.stat().st_size, "day": today, "intended": 3, "accepted": 3, "delivered": 3, "failed": 0,
-        "silent": 0, "waiting": 0, "needs_a_person": 0,
+        "silent": 0, "waiting": 0, "no_reports": 0, "needs_a_person": 0,
     }  # fmt: skip
     assert "of 3 intended" in page
     assert "Accounts: sms_wavecom" in page

@@ -67,7 +67,7 @@ def busy_day() -> DayFigures:
             Account(
                 "sms_smsadmin_marketing_华东_with_a_name_that_goes_on_and_on",
                 "smsadmin", _hour(10), 62.0, 11800, "money", Decimal("14812.35"), NOW, Decimal("590.00"),
-                Decimal(2000),
+                Decimal(2000), NOW - timedelta(days=7),
             ),
             Account("sms_<b>&wavecom", "wavecom", _hour(11), None, 6010, "messages", Decimal(1200), NOW),
             Account("sms_linkws", "linkws", _hour(12), 8.0, 500),

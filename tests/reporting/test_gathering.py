@@ -214,10 +214,12 @@ def counted(messages, silent_before) -> list[str]:
     accepted = [each for each in messages if each.state == "accepted" or each.status]
     delivered = sum(each.status == "delivered" for each in accepted)
     failed = sum(each.status == "failed" for each in accepted)
-    silent = sum(not each.status and each.submitted_at < silent_before for each in accepted)
-    waiting = len(accepted) - delivered - failed - silent
+    # linkws gives no reports: none of its messages is missed, or in a rate.
+    owed = [each for each in accepted if each.vendor != "linkws"]
+    silent = sum(not each.status and each.submitted_at < silent_before for each in owed)
+    waiting = len(owed) - delivered - failed - silent
     numbers = [len(messages), len(accepted), delivered, failed, silent, waiting]
-    rate = percent(delivered, len(accepted))
+    rate = percent(delivered, len(owed))
     return [*(f"{number:,}" for number in numbers), rate]
 
 
@@ -261,9 +263,11 @@ def test_the_funnel(told):
     intended, accepted, delivered, failed, silent, waiting, _ = counted(messages, noon)
     assert int(silent) > 0
     assert int(waiting) > 0
+    unreported = sum(each.vendor == "linkws" and each.state == "accepted" for each in messages)
     numbers = {
         "Intended": intended, "Accepted": accepted, "Reported": str(int(delivered) + int(failed)),
         "Delivered": delivered, "Failed": failed, "Silent": silent, "Waiting": waiting,
+        "No reports given": str(unreported),
         "Not accepted": str(int(intended) - int(accepted)),
     }  # fmt: skip
     assert {row[0]: row[1] for row in page["funnel"]} == numbers
@@ -350,15 +354,17 @@ def test_accounts_their_balances_and_their_spend(told, rows):
         charged = sum(each.segments for each in mine if each.state == "accepted" or each.status)
         assert row[10] == str(charged)
         told_balances = rows(
-            "SELECT CAST(remaining AS FLOAT), unit FROM sms_balances WHERE conn_id = :id ORDER BY checked_at",
+            "SELECT CAST(remaining AS FLOAT), unit, checked_at FROM sms_balances WHERE conn_id = :id"
+            " ORDER BY checked_at",
             id=conn_id,
         )
-        last, unit = told_balances[-1]
+        last, unit, _ = told_balances[-1]
+        first = datetime.fromisoformat(told_balances[0][2]).replace(tzinfo=UTC).astimezone(CHINA)
         written = "CNY {:,.2f}" if unit == "money" else "{:,.0f} messages"
-        moved = [written.format(told_balances[0][0] - last), written.format(0)]
+        moved = [written.format(told_balances[0][0] - last), written.format(0), f"{first:%Y-%m-%d %H:%M}"]
         assert row[11] == written.format(last)
         # linkws was asked once, which tells of no movement.
-        assert row[13:] == (["–", "–"] if conn_id == "sms_linkws" else moved)
+        assert row[13:] == (["–", "–", "–"] if conn_id == "sms_linkws" else moved)
         # Without a report nobody knows how long it took.
         assert (row[9] == "–") is (conn_id == "sms_linkws")
 
@@ -380,6 +386,19 @@ def test_what_waits_for_a_person(filled, day):
     assert attention.total == 2
     elsewhere = gather(filled, day, conn_ids=["sms_smsadmin"]).attention
     assert elsewhere.total == 0
+
+
+def test_files_of_the_spool_wait_for_a_person_as_well(filled, day):
+    """Torn ones, also those that are found out only now, and those that nobody here may read."""
+    filled.spool_dir.mkdir(parents=True, exist_ok=True)
+    (filled.spool_dir / "one.torn").write_bytes(b"half")
+    (filled.spool_dir / "other.page").write_bytes(b"not whole either")
+    # Nobody can read it as a file, not even root.
+    (filled.spool_dir / "theirs.page").mkdir()
+    for conn_ids, others in ((), 1), (["sms_smsadmin"], 0):
+        attention = gather(filled, day, conn_ids=conn_ids).attention
+        assert (attention.spooled, attention.torn, attention.unreadable) == (0, 2, 1)
+        assert attention.total == others + 3
 
 
 def test_one_connection_alone(filled, day, messages):

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_sms.errors import PreflightError
 from airflow_provider_sms.reporting import drawing
-from airflow_provider_sms.reporting.figures import Attention
+from airflow_provider_sms.reporting.figures import Attention, Counts, Day
 from airflow_provider_sms.reporting.page import render
 
 PICTURES = {
@@ -160,6 +160,45 @@ def test_what_waits_is_counted_listed_and_has_a_command(rendered, busy_day):
     assert "--state read" in spooled
     assert "--state spooled" in spooled
     assert "airflow sms settle" not in spooled
+
+
+def test_files_that_nobody_can_land_are_told_in_words(empty_day, language):
+    attention = Attention(torn=1234, unreadable=5678)
+    html = render(replace(empty_day, attention=attention), language)
+    section = html[html.index('id="attention-title"') : html.index('class="exhibits"')]
+    for told in ("<b>1,234</b>", "<b>5,678</b>", "--state torn", "--state unreadable"):
+        assert told in section
+    for tongue, words in (("zh", "残缺的暂存文件"), ("en", "Torn files in the spool")):
+        assert (words in section) is (language in {tongue, "both"})
+
+
+def test_accounts_that_give_no_reports_are_named(rendered, busy_day, language):
+    """Their messages are in no rate: neither is the rate one of all that were accepted."""
+    assert 'class="no_reports"' not in rendered(busy_day, language)
+    total = busy_day.total._replace(accepted=busy_day.total.accepted + 4321, no_reports=4321)
+    [*others, linkws] = busy_day.accounts
+    accounts = (*others, linkws._replace(counts=Counts(4321, 4321, no_reports=4321)))
+    days = (*busy_day.days[:-1], Day(busy_day.day, total))
+    figures = replace(busy_day, total=total, accounts=accounts, days=days)
+    assert total.rate == busy_day.total.rate
+    html = render(figures, language)
+    parsed(html)
+    head = html[: html.index('id="attention-title"')]
+    for tongue, words in (
+        ("zh", "这些账户的供应商不提供状态报告：sms_linkws。其接受的 4,321 条"),
+        ("en", "These accounts give no reports: sms_linkws. Their 4,321 accepted"),
+    ):
+        assert (words in head) is (language in {tongue, "both"})
+    assert '<li class="no_reports">' in html
+
+
+def test_the_accounts_say_since_when_their_balances_moved(rendered, busy_day):
+    """A balance that was checked a week ago has not fallen within the day alone."""
+    html = rendered(busy_day, "both")
+    table = html[html.index('<figure id="accounts"') :]
+    assert "<td>2026-11-15 23:50</td>" in table
+    assert "当天减少" not in html
+    assert "before the day, which may be days ago" in table
 
 
 def test_times_are_those_of_the_zone_that_the_page_names(rendered, busy_day):

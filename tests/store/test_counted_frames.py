@@ -18,7 +18,7 @@ from airflow_provider_sms.store.frames.refusals import refusals_frame
 DAY = date(2025, 3, 1)
 MOMENT = datetime(2025, 3, 1, 2, 0, 0, 250_000, tzinfo=UTC)
 NUMBERS = [f"{block}{last:04}" for block in ("1381001", "1301010", "1331010", "1440000") for last in range(5)]
-COUNTS = ["intended", "accepted", "delivered", "failed", "silent"]
+COUNTS = ["intended", "accepted", "delivered", "failed", "silent", "no_reports"]
 
 
 @pytest.fixture
@@ -27,10 +27,15 @@ def filled(store, submitted, land, make_report):
     submitted("a", [NUMBERS[:12], NUMBERS[12:]], BatchState.ACCEPTED, ("77",))
     submitted("b", [NUMBERS[:3]], BatchState.REJECTED, conn_id="sms_other")
     submitted("c", [NUMBERS[:2]], BatchState.UNKNOWN)
+    submitted("e", [NUMBERS[:2]], BatchState.ACCEPTED, ("99",))
+    submitted("d", [NUMBERS[:2]], BatchState.ACCEPTED, ("88",), vendor="linkws", conn_id="sms_linkws")
     with store.begin() as connection:
         connection.execute(schema.batches.update(), {"submitted_at": MOMENT, "prepared_at": MOMENT})
         refused = schema.batches.update().where(schema.batches.c.send_key == "b")
         connection.execute(refused, {"vendor_code": "-3"})
+        # Long after its first submit was reported: those messages have no latency.
+        twice = schema.batches.update().where(schema.batches.c.send_key == "e")
+        connection.execute(twice, {"attempts": 2, "submitted_at": MOMENT + timedelta(minutes=9)})
     seconds = [0.04, 0.11, 0.19, 59.99, 60.4, 60.9, 61, 3600.5, 90_000, 0.11, 7, 7, 7]
     land(
         [
@@ -38,6 +43,7 @@ def filled(store, submitted, land, make_report):
             for n, s in zip(NUMBERS, seconds, strict=False)
         ]
     )
+    land([make_report(number, "99", at=MOMENT) for number in NUMBERS[:2]])
     land([make_report(number, "77", DeliveryStatus.FAILED, MOMENT) for number in NUMBERS[13:16]])
     return store
 
@@ -57,8 +63,9 @@ def test_places_agree_with_the_funnel(filled):
 def test_latencies_are_those_of_the_messages(filled):
     messages = message_frame(filled, MOMENT - timedelta(hours=1), MOMENT + timedelta(hours=1))
     delivered = messages[messages["delivery"] == "delivered"]["latency_seconds"]
+    assert delivered.isna().sum() == 2
     expected: dict[float, int] = {}
-    for seconds in delivered.round(3):
+    for seconds in delivered.dropna().round(3):
         shown = int(seconds * 10 + 1e-6) / 10 if seconds < 60 else float(int(seconds))
         expected[shown] = expected.get(shown, 0) + 1
     counts = latency_counts(filled, DAY, DAY)

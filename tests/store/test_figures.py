@@ -59,6 +59,7 @@ def test_the_funnel_of_a_day(store):
         "failed": 3,
         "silent": 3,
         "waiting": 0,
+        "no_reports": 0,
         "segments": 11,
     }
 
@@ -75,10 +76,11 @@ def test_the_counts_add_up_by_whatever_is_asked(store, by):
     assert {name: int(frame[name].sum()) for name in whole} == whole
     outcomes = frame[["rejected", "unknown", "not_sent"]].sum(axis=1)
     assert (frame["intended"] == frame["accepted"] + outcomes).all()
-    assert (frame["accepted"] == frame[["delivered", "failed", "silent", "waiting"]].sum(axis=1)).all()
+    accepted = ["delivered", "failed", "silent", "waiting", "no_reports"]
+    assert (frame["accepted"] == frame[accepted].sum(axis=1)).all()
     assert not frame.duplicated(list(by) or None).any()
     rates = frames.delivery_frame(store, DAY, DAY, by=by)
-    for name in ("intended", "accepted", "delivered", "failed", "silent", "waiting"):
+    for name in ("intended", "accepted", *accepted):
         assert list(rates[name]) == list(frame[name])
 
 
@@ -119,6 +121,24 @@ def test_rate_and_latencies(store):
     assert row["delivery_rate"] == pytest.approx(5 / 10)
     assert row["latency_p50_seconds"] == pytest.approx(20)
     assert row["latency_p75.5_seconds"] == pytest.approx(30.2)
+
+
+@pytest.mark.parametrize("hours", [0, 24 * 365 * 100])
+@pytest.mark.usefixtures("mixed")
+def test_a_vendor_without_reports_is_in_no_rate_and_never_silent(store, sent, hours):
+    """Nothing is owed for its messages, so nothing is missed; a rate of them alone there is not."""
+    expected = frames.delivery_frame(store, DAY, DAY, by=["carrier"], silent_after_hours=hours)
+    sent("e", [NUMBERS[:4]], BatchState.ACCEPTED, ids=("88",), vendor="linkws", conn_id="sms_other")
+    rates = frames.delivery_frame(store, DAY, DAY, by=["carrier"], silent_after_hours=hours)
+    added = {"intended": 4, "accepted": 4, "no_reports": 4}
+    for name in expected.columns.drop("carrier"):
+        more = rates[name].iloc[0] - expected[name].iloc[0]
+        assert more == pytest.approx(added.get(name, 0)), name
+    alone = frames.delivery_frame(store, DAY, DAY, by=["vendor"], silent_after_hours=hours)
+    row = alone.set_index("vendor").loc["linkws"]
+    counts = ["intended", "accepted", "delivered", "failed", "silent", "waiting", "no_reports"]
+    assert list(row[counts]) == [6, 4, 0, 0, 0, 0, 4]
+    assert pd.isna(row["delivery_rate"])
 
 
 @pytest.mark.usefixtures("mixed")

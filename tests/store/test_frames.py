@@ -52,6 +52,20 @@ def test_a_days_figures(store, sent, land, make_report):
     assert pd.isna(unicom["latency_p50_seconds"])
 
 
+def test_a_vendor_without_reports_has_no_rate(store, sent, ask):
+    sent("a", [[UNICOM]], BatchState.ACCEPTED, vendor="linkws")
+    [row] = refreshed(store).to_dict("records")
+    assert [row[name] for name in ("intended", "accepted", "delivered", "failed", "silent")] == [
+        1,
+        1,
+        0,
+        0,
+        0,
+    ]
+    assert pd.isna(row["delivery_rate"])
+    assert ask("SELECT delivery_rate FROM sms_delivery_daily") == [(None,)]
+
+
 @pytest.mark.parametrize(
     ("state", "counts"),
     [

@@ -138,6 +138,58 @@ def test_a_report_keeps_its_number_as_long_as_its_message(
     assert ledger.summary("late").accepted == 3
 
 
+@pytest.fixture
+def agreeing(store, submitted, land, make_report):
+    """Let two accounts send to one number under ids that agree, the first of them long ago."""
+    for conn_id, moment in (("sms_main", OLD), ("sms_other", BEFORE)):
+        submitted(conn_id, [NUMBERS[:1]], BatchState.ACCEPTED, ids=["id1"], conn_id=conn_id)
+        land([make_report(NUMBERS[0], "id1")], conn_id=conn_id)
+        sends = {"prepared_at": moment, "submitted_at": moment}
+        with store.begin() as connection:
+            connection.execute(
+                update(schema.batches).where(schema.batches.c.send_key == conn_id).values(sends)
+            )
+    with store.begin() as connection:
+        connection.execute(update(schema.pages).values(landed_at=OLD))
+
+
+@pytest.mark.usefixtures("agreeing")
+def test_accounts_whose_ids_agree_keep_each_their_report(store, purge, ask):
+    """The old send's report goes with it, that of the recent send stays whole as its message does."""
+    query = "SELECT send_key, delivery FROM sms_message_status ORDER BY send_key"
+    told = ask(query)
+    assert told == [("sms_main", "delivered"), ("sms_other", "delivered")]
+    assert Purge(store, BEFORE, OptOuts()).preview() == purge()
+    assert ask(f"SELECT conn_id FROM sms_reports WHERE mobile = '{NUMBERS[0]}'") == [  # noqa: S608
+        ("sms_other",)
+    ]
+    assert ask(query) == told
+    later = BEFORE + timedelta(days=4)
+    assert Purge(store, later, OptOuts()).preview() == Purged(reports=1, batches=1, recipients=1)
+    assert purge(later) == Purged(reports=1, batches=1, recipients=1)
+    assert ask(query) == told
+    assert NUMBERS[0] not in whole_dump(store)
+
+
+@pytest.mark.usefixtures("agreeing")
+@pytest.mark.parametrize("first", ["sms_main", "sms_other", None])
+def test_a_report_that_may_be_on_two_messages_goes_with_the_last_of_them(
+    store, land, make_report, purge, ask, first
+):
+    """A third connection read it: whose it is cannot be told, and no number stays for ever."""
+    land([make_report(NUMBERS[0], "id1")], conn_id="sms_reader")
+    later = BEFORE + timedelta(days=4)
+    whole = f"SELECT conn_id FROM sms_reports WHERE mobile = '{NUMBERS[0]}' ORDER BY conn_id"  # noqa: S608
+    with store.begin() as connection:
+        connection.execute(update(schema.pages).values(landed_at=OLD))
+    # Without a connection it is the purge of what is that old, and of all pages.
+    purge(later if first else BEFORE, conn_id=first)
+    other = "sms_main" if first == "sms_other" else "sms_other"
+    assert ask(whole) == [(other,), ("sms_reader",)]
+    assert Purge(store, later, OptOuts()).preview().reports == purge(later).reports == 2
+    assert NUMBERS[0] not in whole_dump(store)
+
+
 @pytest.mark.parametrize("state", [BatchState.ACCEPTED, BatchState.REJECTED, BatchState.NOT_SENT])
 def test_a_purged_send_key_cannot_be_sent_again(ledger, submitted, plan, age, purge, state):
     """Its plan stands, whatever else is offered, and nothing is submitted without its text."""

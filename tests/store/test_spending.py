@@ -120,6 +120,48 @@ def test_days_follow_one_another(store, told, spent):
     assert spending(store, DAY + timedelta(days=1), DAY + timedelta(days=1)) == rows[1:]
 
 
+def test_no_row_is_read_of_batches_outside_of_the_checks(store, told, spent, monkeypatch):
+    """A balance that was told once, long ago, makes nothing read what was sent since; nor do many batches."""
+    from airflow_provider_sms.store.frames import spending as module
+
+    read, rows = module.read, []
+
+    def counting(*given: Any):
+        frame = read(*given)
+        rows.append(len(frame))
+        return frame
+
+    monkeypatch.setattr(module, "read", counting)
+    told(-24 * 365, 100, conn_id="sms_retired")
+    told(-2, 100)
+    spent(1, 10)
+    told(3, 90)
+    expected, first = spending(store), sum(rows)
+    for hours in range(-300, 0, 30):
+        spent(hours - 3, 2, conn_id="sms_retired")
+        spent(hours - 3, 2)
+    rows.clear()
+    assert spending(store) == expected
+    assert sum(rows) == first
+    # Within the checks the database sums as well.
+    for _ in range(10):
+        spent(2, 1)
+    rows.clear()
+    [row] = spending(store)
+    assert (row["segments"], row["segments_between"], sum(rows)) == (20, 20, first)
+
+
+def test_what_is_sent_in_the_moment_of_a_check_belongs_to_the_next(store, told, spent):
+    told(1, 100)
+    spent(1, 10)
+    told(3, 90)
+    told(3, 90)
+    spent(3, 5)
+    told(5, 85)
+    [row] = spending(store)
+    assert (row["checks"], row["spent"], row["segments_between"], row["difference"]) == (4, 15, 15, 0)
+
+
 def test_accounts_are_told_apart(store, told, spent):
     told(1, 100)
     told(1, 500, conn_id="sms_other")

@@ -185,6 +185,43 @@ def test_latency_runs_from_submit_or_schedule(
     assert float(told) == pytest.approx(latency, abs=0.01)
 
 
+@pytest.fixture
+def resent(ledger, plan):
+    """Submit one message, learn nothing, submit it again an hour later and have that accepted; say when."""
+    plan("key", [[NUMBER]])
+    for reference, state in (("first", BatchState.UNKNOWN), ("second", ACCEPTED)):
+        assert ledger.claim("key", 1, "me", 60, reference, resend=True)
+        assert ledger.settle("key", 1, state, owner="me")
+    first = submitted_at(ledger) - timedelta(hours=1)
+    return first, submitted_at(ledger)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_of_two_submits_the_one_that_was_delivered_stands(resent, land, make_report, ask, reverse):
+    """The person has got the message, whatever became of its repeat."""
+    first, second = resent
+    reports = [
+        make_report(NUMBER, "first", DELIVERED, first + timedelta(seconds=5)),
+        make_report(NUMBER, "second", FAILED, second + timedelta(seconds=5), error_code="twice"),
+        make_report(NUMBER, "second", PENDING, second + timedelta(hours=1)),
+    ]
+    land(reports[::-1] if reverse else reports)
+    assert [row[2:] for row in ask(STATUS)] == [("accepted", "delivered", "")]
+    # How long the first one took is not known any more: the second one's submit was written over its own.
+    assert ask("SELECT latency_seconds FROM sms_message_status") == [(None,)]
+    land([make_report(NUMBER, "second", DELIVERED, second + timedelta(seconds=7))])
+    [(latency,)] = ask("SELECT latency_seconds FROM sms_message_status")
+    assert float(latency) == pytest.approx(7, abs=0.01)
+
+
+@pytest.mark.parametrize(("seconds", "latency"), [(-0.9, 0), (-1.1, None)])
+def test_clocks_may_be_off_by_a_second_after_a_second_submit(
+    resent, land, make_report, ask, seconds, latency
+):
+    land([make_report(NUMBER, "second", at=resent[1] + timedelta(seconds=seconds))])
+    assert ask("SELECT latency_seconds FROM sms_message_status") == [(latency,)]
+
+
 def test_no_report_no_time(submitted, ask):
     submitted("key", [[NUMBER]], ACCEPTED, ids=["77"])
     told = ask("SELECT reported_at, latency_seconds, error_code FROM sms_message_status")

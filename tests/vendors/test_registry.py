@@ -5,7 +5,9 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from airflow_provider_sms.errors import PreflightError
+from airflow_provider_sms.store.frames.outcomes import WITHOUT_REPORTS
 from airflow_provider_sms.vendors import registry
+from airflow_provider_sms.vendors.base import Operation
 from airflow_provider_sms.vendors.wavecom import WavecomVendor
 
 
@@ -40,6 +42,12 @@ def test_each_of_ours_is_found_by_name_and_by_type():
     for name, vendor in registry.vendors().items():
         assert registry.vendor_named(name) is vendor
         assert registry.vendor_of_type(vendor.conn_type, "any") is vendor
+
+
+def test_the_frames_know_which_of_ours_give_no_reports():
+    """The store may not ask the vendors."""
+    without = [name for name, each in registry.vendors().items() if not each.supports(Operation.REPORTS)]
+    assert tuple(without) == WITHOUT_REPORTS
 
 
 def test_an_unknown_name_lists_the_known_ones():

@@ -37,8 +37,16 @@ FIELDS = (
     Field("accepted", Kind.WHOLE, "of these, accepted by the vendor or proved so by a report"),
     Field("delivered", Kind.WHOLE, "reported as delivered"),
     Field("failed", Kind.WHOLE, "reported as failed"),
-    Field("silent", Kind.WHOLE, "accepted, without a final report for so many hours"),
-    Field("delivery_rate", Kind.NUMBER, "delivered / accepted, 0 to 1; missing where nothing was accepted"),
+    Field(
+        "silent",
+        Kind.WHOLE,
+        "accepted, without a final report for so many hours; 0 where the vendor gives no reports (linkws)",
+    ),
+    Field(
+        "delivery_rate",
+        Kind.NUMBER,
+        "delivered / accepted, 0 to 1; missing where nothing was accepted or the vendor gives no reports",
+    ),
     Field(
         "latency_p50_seconds",
         Kind.NUMBER,
@@ -71,11 +79,12 @@ def refresh_delivery_daily(
     day its report came; so a day's figures settle as late reports come, and days of the last weeks are
     worth refreshing every night. Refreshing again gives the same rows.
 
-    Per day, connection, vendor and carrier: ``intended`` messages; ``accepted`` by the vendor (or proved
-    so by a report); of these ``delivered``, ``failed``, and ``silent`` when no final report came within
-    ``silent_after_hours``; ``delivery_rate`` is delivered of accepted, missing where nothing was
-    accepted; the latencies are those of delivered messages. Where the vendor took fewer numbers of a
-    batch than it got and does not say which it refused, all of the batch count as accepted.
+    Per day, connection, vendor and carrier: ``intended`` messages; ``accepted`` by the vendor (or proved so
+    by a report); of these ``delivered``, ``failed``, and ``silent`` when no final report came within
+    ``silent_after_hours``; ``delivery_rate`` is delivered of accepted, missing where nothing was accepted,
+    or by a vendor that gives no reports, whose messages are not silent either; the latencies are those of
+    delivered messages. Where the vendor took fewer numbers of a batch than it got and does not say which it
+    refused, all of the batch count as accepted.
 
     :param start: first local day.
     :param end: last local day, included.
@@ -175,8 +184,8 @@ def daily_frame(store: Store, start: date, end: date) -> pd.DataFrame:
 
     Columns: ``day`` (``datetime64``, midnight without a zone: a local day), ``conn_id``, ``vendor``,
     ``carrier`` (text), ``intended``, ``accepted``, ``delivered``, ``failed``, ``silent`` (``int64``),
-    ``delivery_rate`` (0 to 1), ``latency_p50_seconds``, ``latency_p95_seconds`` (``float64``, NaN where
-    there is nothing to tell).
+    ``delivery_rate`` (0 to 1, NaN as well for vendors without reports), ``latency_p50_seconds``,
+    ``latency_p95_seconds`` (``float64``, NaN where there is nothing to tell).
 
     :param start: first day.
     :param end: last day, included.

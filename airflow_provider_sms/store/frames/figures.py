@@ -38,6 +38,7 @@ _DELIVERED = Field("delivered", Kind.WHOLE, "reported as delivered")
 _FAILED = Field("failed", Kind.WHOLE, "reported as failed")
 _SILENT = Field("silent", Kind.WHOLE, "accepted, without a final report for so many hours")
 _WAITING = Field("waiting", Kind.WHOLE, "accepted, without a final report, whose hours are not over")
+_NO_REPORTS = Field("no_reports", Kind.WHOLE, "accepted by a vendor that gives no reports (linkws)")
 _FUNNEL = (
     _INTENDED,
     _ACCEPTED,
@@ -49,15 +50,18 @@ _FUNNEL = (
     _FAILED,
     _SILENT,
     _WAITING,
+    _NO_REPORTS,
     Field("segments", Kind.WHOLE, "what the accepted ones are charged as"),
 )
 _RATE = Field(
-    "delivery_rate", Kind.NUMBER, "delivered / accepted, 0 to 1; missing where nothing was accepted"
+    "delivery_rate",
+    Kind.NUMBER,
+    "delivered / (accepted - no_reports), 0 to 1; missing where nobody is owed a report",
 )
 #: The latencies that are told if nobody asks for others.
 PERCENTILES = (50, 90, 95, 99)
 #: The outcomes of messages that the vendor accepted.
-_OUT = ("delivered", "failed", "silent", "waiting")
+_OUT = ("delivered", "failed", "silent", "waiting", "no_reports")
 #: A column of one group, where nothing is asked for.
 _ALL = "all"
 
@@ -69,7 +73,7 @@ def funnel_fields(by: Sequence[By]) -> tuple[Field, ...]:
 
 def delivery_fields(by: Sequence[By], percentiles: Sequence[float] = PERCENTILES) -> tuple[Field, ...]:
     """Name the columns of :func:`delivery_frame`."""
-    counts = (_INTENDED, _ACCEPTED, _DELIVERED, _FAILED, _SILENT, _WAITING, _RATE)
+    counts = (_INTENDED, _ACCEPTED, _DELIVERED, _FAILED, _SILENT, _WAITING, _NO_REPORTS, _RATE)
     latencies = (
         Field(latency_name(each), Kind.NUMBER, f"{each:g} of 100 delivered messages were no slower")
         for each in percentiles
@@ -96,15 +100,16 @@ def funnel_frame(
     Give the delivery funnel of the messages of some days, per group.
 
     Always ``intended = accepted + rejected + unknown + not_sent`` and ``accepted = delivered + failed +
-    silent + waiting``; ``reported`` are the delivered, the failed, and those of whom a report says
-    "pending". Where the vendor took fewer numbers of a batch than it got and does not say which it
-    refused, all of the batch count as accepted.
+    silent + waiting + no_reports``; ``reported`` are the delivered, the failed, and those of whom a report
+    says "pending"; ``no_reports`` are those whose vendor gives none, so that nobody can tell. Where the
+    vendor took fewer numbers of a batch than it got and does not say which it refused, all of the batch
+    count as accepted.
 
     Columns: those of ``by`` (``day`` is ``datetime64[us]`` at midnight without a zone, ``hour`` ``int64``,
     the others text), then ``intended``, ``accepted``, ``rejected``, ``unknown``, ``not_sent``,
-    ``reported``, ``delivered``, ``failed``, ``silent``, ``waiting`` (messages) and ``segments`` (what the
-    accepted ones are charged as), all ``int64``. Ordered by the columns of ``by``; groups without a
-    message are left out.
+    ``reported``, ``delivered``, ``failed``, ``silent``, ``waiting``, ``no_reports`` (messages) and
+    ``segments`` (what the accepted ones are charged as), all ``int64``. Ordered by the columns of ``by``;
+    groups without a message are left out.
 
     :param start: first local day.
     :param end: last local day, included.
@@ -140,11 +145,12 @@ def delivery_frame(
     Give delivery rate and latencies of the messages of some days, per group.
 
     Columns: those of ``by``, as :func:`funnel_frame` has them; ``intended``, ``accepted``, ``delivered``,
-    ``failed``, ``silent``, ``waiting`` (``int64``); ``delivery_rate`` (``float64``: delivered of accepted, 0
-    to 1, NaN where nothing was accepted); ``latency_p50_seconds`` and so on (``float64``: from the submit,
-    or the time it was scheduled for, to the report, of delivered messages; to its reading, where a vendor's
-    reports tell no time, as wavecom's; between two of them in proportion; NaN where none was delivered). By
-    ``error_code``, the rate is that of each code's own messages.
+    ``failed``, ``silent``, ``waiting``, ``no_reports`` (``int64``); ``delivery_rate`` (``float64``:
+    delivered of those accepted by vendors that give reports, 0 to 1, NaN where there are none);
+    ``latency_p50_seconds`` and so on (``float64``: from the submit, or the time it was scheduled for, to
+    the report, of delivered messages; to its reading, where a vendor's reports tell no time, as wavecom's;
+    between two of them in proportion; NaN where none was delivered). By ``error_code``, the rate is that of
+    each code's own messages.
 
     Every message is read and none is kept: what is in memory is as large as the frame, and each different
     latency of a group in some 16 bytes. With ``day`` among ``by`` these are let go after each day.
@@ -159,7 +165,8 @@ def delivery_frame(
         store, (start, end), keys, timezone, silent_after_hours, language, percentiles
     ):
         counted = _counted(counts, keys)
-        counted["delivery_rate"] = counted["delivered"] / counted["accepted"].where(counted["accepted"] > 0)
+        owed = counted["accepted"] - counted["no_reports"]
+        counted["delivery_rate"] = counted["delivered"] / owed.where(owed > 0)
         groups.append(counted.merge(latencies, on=_names(keys), how="left"))
     return _typed(groups, delivery_fields(keys, percentiles))
 

@@ -72,6 +72,6 @@ def _statement(span: Span) -> Select[Any]:
     )
     return (
         select(told.c.conn_id, cast(tenths, Integer), func.count())
-        .where(told.c.delivery == DeliveryStatus.DELIVERED.value)
+        .where(told.c.delivery == DeliveryStatus.DELIVERED.value, seconds.is_not(None))
         .group_by(literal_column("1"), literal_column("2"))
     )

@@ -42,7 +42,8 @@ FIELDS = (
     Field(
         "latency_seconds",
         Kind.NUMBER,
-        "from the submit, or the time it was scheduled for, to `reported_at`: with wavecom to the reading",
+        "from the submit, or the time it was scheduled for, to `reported_at`: with wavecom to the reading;"
+        " missing where an earlier submit of the batch was reported",
     ),
     Field("error_code", Kind.LABEL, "the vendor's code of the failure, or an empty text"),
     Field("template_id", Kind.LABEL, "names its template; missing where all got one text"),

@@ -43,7 +43,10 @@ By = Literal[
 ]
 BY: tuple[str, ...] = get_args(By)
 #: Every message has exactly one of these.
-OUTCOMES = ("delivered", "failed", "silent", "waiting", "rejected", "unknown", "not_sent")
+OUTCOMES = ("delivered", "failed", "silent", "waiting", "no_reports", "rejected", "unknown", "not_sent")
+#: Vendors that document no reports at all: none is owed, so none is missed. The store knows no vendor; a test
+#: compares this with those there are.
+WITHOUT_REPORTS = ("linkws",)
 _FINAL = (DeliveryStatus.DELIVERED.value, DeliveryStatus.FAILED.value)
 _MISSING = ("template_id", "error_code")
 _SECONDS_AN_HOUR = 3600
@@ -146,6 +149,7 @@ def outcome_of(told: Subquery, silent_before: datetime) -> ColumnElement[str]:
     return case(
         # A final report proves that the vendor had accepted it, whatever is known of the submit.
         (told.c.delivery.in_(_FINAL), told.c.delivery),
+        (and_(accepted, told.c.vendor.in_(WITHOUT_REPORTS)), _text("no_reports")),
         (and_(accepted, due), _text("silent")),
         (accepted, _text("waiting")),
         (told.c.state == BatchState.REJECTED.value, _text("rejected")),

@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     from airflow_provider_sms.store.frames.days import Span
 
 _COUNTS = {
-    "accepted": ("delivered", "failed", "silent", "waiting"),
+    "accepted": ("delivered", "failed", "silent", "waiting", "no_reports"),
     "delivered": ("delivered",),
     "failed": ("failed",),
     "silent": ("silent",),
+    "no_reports": ("no_reports",),
 }
 
 
@@ -51,7 +52,7 @@ def places_frame(
     kept: what is in memory is as large as the frame.
 
     Columns: ``carrier``, ``province`` (English text, or ``unknown``), ``intended``, ``accepted``,
-    ``delivered``, ``failed``, ``silent`` (``int64``). Ordered by carrier and province.
+    ``delivered``, ``failed``, ``silent``, ``no_reports`` (``int64``). Ordered by carrier and province.
 
     :param start: first local day of the submit (of the plan, if it was never submitted).
     :param end: last local day, included.

@@ -16,11 +16,11 @@ from airflow_provider_sms.store.frames.records import BALANCES
 from airflow_provider_sms.store.schema import balances, batches
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import date
 
     import pandas as pd
-    from sqlalchemy import Select
+    from sqlalchemy import ColumnElement, Select
 
     from airflow_provider_sms.store.engine import Store
     from airflow_provider_sms.store.frames.days import Span
@@ -49,15 +49,22 @@ FIELDS = (
     Field("per_segment", Kind.NUMBER, "`spent` by `segments_between`: what a segment costs in the unit"),
 )
 _SENT = (
-    Field("conn_id", Kind.LABEL, ""),
-    Field("vendor", Kind.LABEL, ""),
-    Field("at", Kind.TIME, ""),
+    Field("conn_id", Kind.TEXT, ""),
+    Field("vendor", Kind.TEXT, ""),
     Field("messages", Kind.WHOLE, ""),
     Field("segments", Kind.WHOLE, ""),
-    Field("known", Kind.WHOLE, ""),
+    Field("unknown_segments", Kind.WHOLE, ""),
+)
+#: What was accepted from one check of a connection to its next.
+_BETWEEN = (
+    Field("conn_id", Kind.TEXT, ""),
+    Field("opening_at", Kind.TIME, ""),
+    Field("segments", Kind.WHOLE, ""),
 )
 _OPEN = (BatchState.UNKNOWN.value, BatchState.SUBMITTING.value)
 _KEYS = ["day", "conn_id", "vendor"]
+#: Connections of one statement; SQLite takes no expression of a thousand parts.
+_CONNECTIONS = 200
 
 
 def spending_frame(store: Store, start: date, end: date, *, timezone: str = "Asia/Shanghai") -> pd.DataFrame:
@@ -92,10 +99,17 @@ def spending_frame(store: Store, start: date, end: date, *, timezone: str = "Asi
         return _typed(pd.DataFrame(columns=[field.name for field in FIELDS]))
     with store.reading() as connection:
         checks = read(connection, _checks(spans[0].since, spans[-1].until), BALANCES)
-        # What was sent since the check before the first day is compared with what that day's first tells.
-        first = min([spans[0].since, *(each.to_pydatetime() for each in checks["checked_at"])])
-        sent = read(connection, _sent(first, spans[-1].until), _SENT)
-    sums = _sums(sent, spans).merge(_movements(checks, sent, spans), on=_KEYS, how="outer")
+        # One that was not asked for its balance these days has nothing to be compared with.
+        asked = checks.loc[checks["checked_at"] >= spans[0].since, "conn_id"]
+        checks = checks[checks["conn_id"].isin(asked)]
+        between = [read(connection, statement, _BETWEEN) for statement in _between(checks)]
+        sent = [read(connection, _sent(span), _SENT) for span in spans]
+    days = [
+        frame.assign(day=pd.Timestamp(span.day).as_unit("us"))
+        for frame, span in zip(sent, spans, strict=True)
+    ]
+    moves = _movements(checks, between, spans)
+    sums = pd.concat(days, ignore_index=True).merge(moves, on=_KEYS, how="outer")
     return _typed(sums.sort_values(_KEYS, ignore_index=True))
 
 
@@ -114,22 +128,76 @@ def _checks(since: datetime, until: datetime) -> Select[Any]:
     return chosen.order_by(balances.c.conn_id, balances.c.checked_at, balances.c.id)
 
 
-def _sent(since: datetime, until: datetime) -> Select[Any]:
-    part = batches.c.accepted_count < batches.c.recipients
-    share = batches.c.segments * literal_column("1.0") * batches.c.accepted_count / batches.c.recipients
-    known = case((batches.c.state == BatchState.ACCEPTED.value, 1), else_=0)
-    return select(
-        batches.c.conn_id,
-        batches.c.vendor,
-        batches.c.submitted_at,
-        case((part, batches.c.accepted_count), else_=batches.c.recipients),
-        case((part, func.round(share)), else_=batches.c.segments),
-        known,
-    ).where(
-        batches.c.submitted_at >= since,
-        batches.c.submitted_at < until,
-        batches.c.state.in_((BatchState.ACCEPTED.value, *_OPEN)),
+def _sent(span: Span) -> Select[Any]:
+    """Sum what was sent on a day, per connection."""
+    known = batches.c.state == BatchState.ACCEPTED.value
+    return (
+        select(
+            batches.c.conn_id,
+            batches.c.vendor,
+            func.sum(case((known, _messages()), else_=0)),
+            func.sum(case((known, _segments()), else_=0)),
+            func.sum(case((known, 0), else_=_segments())),
+        )
+        .where(
+            batches.c.submitted_at >= span.since,
+            batches.c.submitted_at < span.until,
+            batches.c.state.in_((BatchState.ACCEPTED.value, *_OPEN)),
+        )
+        .group_by(batches.c.conn_id, batches.c.vendor)
     )
+
+
+def _between(checks: pd.DataFrame) -> Iterator[Select[Any]]:
+    """
+    Sum what was accepted from each check to the next one of its connection.
+
+    What was sent since the check before the first day is compared with what that day's first one tells. The
+    database sums, and looks no further back than each connection's own checks: one may be a year old.
+    """
+    ends = checks.groupby("conn_id", observed=True)["checked_at"].agg(["min", "max"]).sort_values("min")
+    for first in range(0, len(ends), _CONNECTIONS):
+        part = ends.iloc[first : first + _CONNECTIONS]
+        mine = [
+            and_(
+                batches.c.conn_id == conn_id,
+                batches.c.submitted_at >= since.to_pydatetime(),
+                batches.c.submitted_at < until.to_pydatetime(),
+            )
+            for conn_id, since, until in zip(part.index, part["min"], part["max"], strict=True)
+        ]
+        last_check = (
+            select(func.max(balances.c.checked_at))
+            .where(balances.c.conn_id == batches.c.conn_id, balances.c.checked_at <= batches.c.submitted_at)
+            .correlate(batches)
+            .scalar_subquery()
+        )
+        sent = (
+            select(batches.c.conn_id, last_check.label("opening_at"), _segments().label("segments"))
+            .where(
+                # For the index, whatever the database makes of the rest.
+                batches.c.submitted_at >= part["min"].min().to_pydatetime(),
+                batches.c.submitted_at < part["max"].max().to_pydatetime(),
+                batches.c.state == BatchState.ACCEPTED.value,
+                or_(*mine),
+            )
+            .subquery("sent")
+        )
+        by = (sent.c.conn_id, sent.c.opening_at)
+        yield select(*by, func.sum(sent.c.segments)).group_by(*by)
+
+
+def _messages() -> ColumnElement[Any]:
+    return case((_is_part(), batches.c.accepted_count), else_=batches.c.recipients)
+
+
+def _segments() -> ColumnElement[Any]:
+    share = batches.c.segments * literal_column("1.0") * batches.c.accepted_count / batches.c.recipients
+    return case((_is_part(), func.round(share)), else_=batches.c.segments)
+
+
+def _is_part() -> ColumnElement[bool]:
+    return batches.c.accepted_count < batches.c.recipients
 
 
 def _day_of(times: pd.Series[Any], spans: Sequence[Span]) -> pd.Series[Any]:
@@ -142,20 +210,7 @@ def _day_of(times: pd.Series[Any], spans: Sequence[Span]) -> pd.Series[Any]:
     return places.map(days).astype("datetime64[us]")
 
 
-def _sums(sent: pd.DataFrame, spans: Sequence[Span]) -> pd.DataFrame:
-    """Sum what was sent, per day and connection."""
-    known = sent["known"] == 1
-    rows = sent.assign(
-        day=_day_of(sent["at"], spans),
-        messages=sent["messages"].where(known, 0),
-        unknown_segments=sent["segments"].where(~known, 0),
-        segments=sent["segments"].where(known, 0),
-    )
-    rows = rows.astype({"conn_id": text_type(), "vendor": text_type()})
-    return rows.groupby(_KEYS)[["messages", "segments", "unknown_segments"]].sum().reset_index()
-
-
-def _movements(checks: pd.DataFrame, sent: pd.DataFrame, spans: Sequence[Span]) -> pd.DataFrame:
+def _movements(checks: pd.DataFrame, between: Sequence[pd.DataFrame], spans: Sequence[Span]) -> pd.DataFrame:
     """Tell how the balances moved, per day and connection."""
     import pandas as pd
 
@@ -170,13 +225,13 @@ def _movements(checks: pd.DataFrame, sent: pd.DataFrame, spans: Sequence[Span]) 
     rows["opening"] = last.where(same_unit).fillna(rows["remaining"])
     rows["opening_at"] = last_at.where(same_unit).fillna(rows["checked_at"])
     rows["topped_up"], rows["spent"] = moved.where(rose, 0), (-moved).where(~rose, 0)
-    rows["segments_between"] = pd.Series(0, index=rows.index, dtype="int64")
-    for conn_id, part in rows.groupby("conn_id"):
-        mine = sent[(sent["conn_id"] == conn_id) & (sent["known"] == 1)].sort_values("at")
-        total = mine["segments"].cumsum().to_numpy()
-        # What was accepted up to a check, by that check and by the one before.
-        upto = [_upto(mine["at"], total, part[name]) for name in ("checked_at", "opening_at")]
-        rows.loc[part.index, "segments_between"] = (upto[0] - upto[1]) * (~rose[part.index])
+    if between:
+        rows = rows.merge(pd.concat(between), on=["conn_id", "opening_at"], how="left")
+    else:
+        rows["segments"] = 0
+    # The first one, and one of another unit, open at their own moment and close nothing.
+    closes = (rows["opening_at"] < rows["checked_at"]) & ~rose
+    rows["segments_between"] = rows["segments"].astype("float64").where(closes, 0).fillna(0).astype("int64")
     found = rows[rows["day"].notna()].groupby(_KEYS)
     first, final = ["opening", "opening_at"], ["unit", "remaining", "checked_at"]
     moves = pd.concat(
@@ -189,17 +244,10 @@ def _movements(checks: pd.DataFrame, sent: pd.DataFrame, spans: Sequence[Span]) 
         axis=1,
     ).reset_index()
     moves = moves.rename(columns={"remaining": "closing", "checked_at": "closing_at"})
-    between = moves["segments_between"]
-    moves["difference"] = (moves["spent"] - between).where(moves["unit"] == "messages")
-    moves["per_segment"] = moves["spent"] / between.where(between > 0)
+    charged = moves["segments_between"]
+    moves["difference"] = (moves["spent"] - charged).where(moves["unit"] == "messages")
+    moves["per_segment"] = moves["spent"] / charged.where(charged > 0)
     return moves
-
-
-def _upto(times: pd.Series[Any], total: Any, moments: pd.Series[Any]) -> Any:
-    """Sum what was accepted before each moment."""
-    import numpy as np
-
-    return np.append(0, total)[times.searchsorted(moments)]
 
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
