@@ -40,12 +40,12 @@ _MYSQL_MEANINGS = {
 #: With these a database surely took the whole transaction back.
 _DEADLOCK_STATES = frozenset({"40001", "40P01"})
 _MYSQL_DEADLOCK = 1213
-#: Classes of states that say nothing of the values: connections, transactions (deadlocks among them),
-#: statements and privileges, resources, locks, operators and the system.
-_NO_REFUSALS = frozenset({"08", "25", "40", "42", "53", "55", "57", "58"})
-#: Besides those with a meaning above: too many connections, locks, a shutdown, a missing table or column.
-_MYSQL_NO_REFUSALS = frozenset({1040, 1053, 1054, 1143, 1146, 1203, 1206, 1207, 1317, 3024, 3572, 4031})
-_MYSQL_CLIENT_ERRORS = range(2000, 3000)
+#: Classes of states that speak of values: data, constraints, check options, a row too large for the database,
+#: what a trigger raises. Whatever is in no list here may pass: locks, disks, limits, broken tables.
+_REFUSALS = frozenset({"22", "23", "44", "54", "P0"})
+#: Besides those for which drivers have a class: a row or a packet too large, a text that is none in its
+#: charset, no partition for a value, what a trigger raises, bad JSON, checks of MySQL and of MariaDB.
+_MYSQL_REFUSALS = frozenset({1118, 1153, 1292, 1300, 1366, 1526, 1644, 1690, 3140, 3819, 4025})
 
 
 @contextmanager
@@ -95,13 +95,14 @@ def is_refusal(error: BaseException | None) -> bool:
     """
     if error is None or _is_deadlock(error):
         return False
-    if state := getattr(error, "sqlstate", None):
-        return str(state)[:2] not in _NO_REFUSALS
+    # The number first: MySQL's drivers have a state, too, which is HY000 for nearly everything.
     number = error.args[0] if error.args else None
-    if isinstance(number, int):
-        known = number in _MYSQL_MEANINGS or number in _MYSQL_NO_REFUSALS or number in _MYSQL_CLIENT_ERRORS
-        return not known and number != 0
-    # Without a code, the class is all there is: locks, disks and closed connections have others.
+    if isinstance(number, int) and number in _MYSQL_REFUSALS:
+        return True
+    state = getattr(error, "sqlstate", None)
+    if state and not isinstance(number, int):
+        return str(state)[:2] in _REFUSALS
+    # Locks, disks and closed connections have other classes.
     return _is_one_of(error, "DataError", "IntegrityError")
 
 
@@ -127,13 +128,13 @@ def describe(error: BaseException | None) -> str:
     if isinstance(error, sqlite3.Error):
         # SQLite's messages name tables and columns, never values.
         return f"{kind}: {error}"
+    if error.args and isinstance(error.args[0], int):
+        meaning = _MYSQL_MEANINGS.get(error.args[0], "refused")
+        return f"{kind} {error.args[0]}: {meaning}"
     state = getattr(error, "sqlstate", None)
     if state:
         # psycopg names each code in a class of its own: DiskFull, ReadOnlySqlTransaction.
         return f"{kind}, SQLSTATE {state}"
-    if error.args and isinstance(error.args[0], int):
-        meaning = _MYSQL_MEANINGS.get(error.args[0], "refused")
-        return f"{kind} {error.args[0]}: {meaning}"
     if _is_one_of(error, "DataError", "IntegrityError", "ProgrammingError"):
         return kind
     return f"{kind}: no connection"
