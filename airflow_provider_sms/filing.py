@@ -19,9 +19,9 @@ from airflow_provider_sms.gateway import is_web_page
 from airflow_provider_sms.records import PageState, Queue
 from airflow_provider_sms.store.gathering import Gathered, land_gathered
 from airflow_provider_sms.store.journal import Journal
-from airflow_provider_sms.store.landing import Landed, Landing
+from airflow_provider_sms.store.landing import Landed
 from airflow_provider_sms.store.ledger import Ledger
-from airflow_provider_sms.store.refusals import landed_or_why_not
+from airflow_provider_sms.store.refusals import land_page, what_is_missing
 
 if TYPE_CHECKING:
     import logging
@@ -82,7 +82,6 @@ class Filing:
         self._tally = tally
         self._log = log
         self._journal = Journal(store)
-        self._landing = Landing(store)
         self._conn_id = gateway.account.conn_id
         self._vendor = gateway.vendor.name
         self._unreadable_in_a_row = 0
@@ -226,20 +225,8 @@ class Filing:
     def _land(
         self, page_id: str, response: WireResponse, page: Page[Report] | Page[Reply], *, fresh: bool
     ) -> bool:
-        problem = page.problem or ("" if page.complete else response.problem or "the page is not whole")
-        landed = landed_or_why_not(
-            self._store,
-            lambda: self._landing.land(
-                page_id,
-                self._conn_id,
-                self._vendor,
-                self._queue.value,
-                page.records,
-                declared=page.declared,
-                gaps=page.gaps,
-                problem=problem,
-            ),
-        )
+        problem = what_is_missing(page, response.problem)
+        landed = land_page(self._store, page_id, self._conn_id, self._vendor, self._queue, page, problem)
         if isinstance(landed, str):
             self._set_aside(page_id, landed)
             return False

@@ -15,9 +15,8 @@ from airflow_provider_sms.gateway import Gateway
 from airflow_provider_sms.records import Page, PageState, Queue
 from airflow_provider_sms.store import replayed
 from airflow_provider_sms.store.journal import PUSH, Journal
-from airflow_provider_sms.store.landing import Landing
 from airflow_provider_sms.store.ledger import Ledger
-from airflow_provider_sms.store.refusals import landed_or_why_not
+from airflow_provider_sms.store.refusals import land_page, what_is_missing
 from airflow_provider_sms.store.spool import Spool
 from airflow_provider_sms.transport.replay import ReplayTransport
 
@@ -138,23 +137,11 @@ def _parse(gateway: Gateway, page: PageRow) -> Page[Any]:
 
 
 def _land(gateway: Gateway, store: Store, page: PageRow, parsed: Page[Any]) -> Replayed:
-    problem = parsed.problem or ("" if parsed.complete else page.framing_problem or "the page is not whole")
+    problem = what_is_missing(parsed, page.framing_problem or "")
     if not problem:
         # First, so that a crash in between leaves a page in quarantine, to be read again.
         replayed.drop_rows_from(store, page.page_id, page.queue, len(parsed.records))
-    landed = landed_or_why_not(
-        store,
-        lambda: Landing(store).land(
-            page.page_id,
-            page.conn_id,
-            page.vendor,
-            page.queue.value,
-            parsed.records,
-            declared=parsed.declared,
-            gaps=parsed.gaps,
-            problem=problem,
-        ),
-    )
+    landed = land_page(store, page.page_id, page.conn_id, page.vendor, page.queue, parsed, problem)
     if isinstance(landed, str):
         return _aside(store, page, landed)
     if landed.records and page.queue is Queue.REPORTS:

@@ -80,10 +80,15 @@ class DiscreetFields:
         discreet = [name for name in names if parent is self and name in self.concealed_fields]
         for name in discreet:
             if (value := getattr(self, name, None)) is not None:
-                setattr(self, name, self._rendered(name, value, context, jinja_env, seen_oids))
+                setattr(self, name, self._kept(self._rendered(name, value, context, jinja_env, seen_oids)))
         super()._do_render_template_fields(  # type: ignore[misc]
             parent, [name for name in names if name not in discreet], context, jinja_env, seen_oids
         )
+
+    @staticmethod
+    def _kept(value: Any) -> Any:
+        """Give a rendered value as the field is to hold it."""
+        return value
 
     def _rendered(
         self, name: str, value: Any, context: Any, jinja_env: Environment, seen_oids: set[int]
@@ -114,18 +119,6 @@ class ConcealingFields(DiscreetFields):
     Outside of a task, where nothing is rendered, they stay as they were given.
     """
 
-    def _do_render_template_fields(
-        self,
-        parent: Any,
-        template_fields: Iterable[str],
-        context: Any,
-        jinja_env: Environment,
-        seen_oids: set[int],
-    ) -> None:
-        super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
-        if parent is not self:
-            return
-        for name in self.concealed_fields:
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, Concealed):
-                setattr(self, name, Concealed(value))
+    @staticmethod
+    def _kept(value: Any) -> Any:
+        return value if value is None or isinstance(value, Concealed) else Concealed(value)

@@ -87,8 +87,8 @@ class SmsDeliveryDailyOperator(BaseOperator):
             store = open_store(self.store_conn_id)
             zone = days.timezone.key
             older: list[date] = []
-            began = store.now()
             if not days.named:
+                began = store.now()
                 days = days.reaching_back_from(up_to_date_since(store))
                 older = changed_days(store, days.start, timezone=zone)
             parts = [

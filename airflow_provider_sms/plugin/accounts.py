@@ -7,7 +7,7 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_sms.plugin.gate import live_tokens, networks
 from airflow_provider_sms.plugin.kept_store import (
@@ -16,6 +16,7 @@ from airflow_provider_sms.plugin.kept_store import (
     RETRY_SECONDS,
     STALE_SECONDS,
     KeptStore,
+    Known,
 )
 
 if TYPE_CHECKING:
@@ -37,23 +38,6 @@ class Door:
     sources: tuple[Network, ...] = ()
 
 
-class _Known(NamedTuple):
-    """
-    What the last look-up gave, by the monotonic clock.
-
-    :param good_until: from then on it is not trusted any more.
-    :param look_up_at: from then on it is looked up again.
-    """
-
-    door: Door | None = None
-    good_until: float = float("-inf")
-    look_up_at: float = float("-inf")
-
-    def at(self, now: float) -> Door | None:
-        """Give the door if it may be used then."""
-        return self.door if now < self.good_until else None
-
-
 class Doors:
     """
     The doors of some connections, looked up when needed; may be used by several threads.
@@ -68,7 +52,7 @@ class Doors:
     def __init__(self, log: Any, at_once: int = 1) -> None:
         self._log = log
         self._store = KeptStore(log)
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, Known[Door]] = {}
         self._under_way: dict[str, Future[Door | None]] = {}
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(max(at_once, 1), thread_name_prefix="sms-push-look-up")
@@ -79,14 +63,14 @@ class Doors:
 
         Blocks on Airflow's database now and then.
         """
-        known, now = self._known.get(conn_id, _Known()), time.monotonic()
+        known, now = self._known.get(conn_id, Known()), time.monotonic()
         if now < known.look_up_at:
             return known.at(now)
         return self._looking_up(conn_id)[0].result()
 
     async def door_in_time(self, conn_id: str) -> Door | None:
         """Give it without blocking, after :data:`LOOK_UP_SECONDS` as it was known before."""
-        known, now = self._known.get(conn_id, _Known()), time.monotonic()
+        known, now = self._known.get(conn_id, Known()), time.monotonic()
         if now < known.look_up_at:
             return known.at(now)
         work, is_new = self._looking_up(conn_id)
@@ -108,22 +92,22 @@ class Doors:
             return work, True
 
     def _renewed(self, conn_id: str) -> Door | None:
-        known = self._known.get(conn_id, _Known())
+        known = self._known.get(conn_id, Known())
         door: Door | None
         try:
-            door = self._look_up(conn_id, known.door)
+            door = self._look_up(conn_id, known.what)
         except Exception as error:  # noqa: BLE001 - a secrets backend may raise anything
             # Not logged with its text or traceback: errors of databases hold addresses and values.
             self._log.error("connection %r cannot be used for pushes now: %s", conn_id, _told(error))
             now = time.monotonic()
             # Grace is for who could not be asked. A connection that is there and has no token (any more), or
             # one that leaked and was made unfit, opens nothing from now on.
-            known = _Known() if _was_found(error) else known
+            known = Known() if _was_found(error) else known
             known = known._replace(look_up_at=now + RETRY_SECONDS)
             door = known.at(now)
         else:
             now = time.monotonic()
-            known = _Known(door, now + STALE_SECONDS, now + FRESH_SECONDS)
+            known = Known(door, now + STALE_SECONDS, now + FRESH_SECONDS)
         with self._lock:
             self._known[conn_id] = known
             del self._under_way[conn_id]

@@ -10,12 +10,14 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from airflow_provider_sms.errors import SmsError, StoreUnavailable
 
 if TYPE_CHECKING:
     from airflow_provider_sms.store.engine import Store
+
+KeptT = TypeVar("KeptT")
 
 #: A changed connection (a new token, for one) takes effect within this many seconds.
 FRESH_SECONDS = 30.0
@@ -28,21 +30,22 @@ RETRY_SECONDS = 2.0
 LOOK_UP_SECONDS = 5.0
 
 
-class _Known(NamedTuple):
+class Known(NamedTuple, Generic[KeptT]):
     """
     What the last look-up gave, by the monotonic clock.
 
+    :param what: ``None`` if nothing that could be used.
     :param good_until: from then on it is not trusted any more.
     :param look_up_at: from then on it is looked up again.
     """
 
-    store: Store | None = None
+    what: KeptT | None = None
     good_until: float = float("-inf")
     look_up_at: float = float("-inf")
 
-    def at(self, now: float) -> Store | None:
-        """Give the store if it may be used then."""
-        return self.store if now < self.good_until else None
+    def at(self, now: float) -> KeptT | None:
+        """Give it if it may be used then."""
+        return self.what if now < self.good_until else None
 
 
 class KeptStore:
@@ -54,7 +57,7 @@ class KeptStore:
 
     def __init__(self, log: Any) -> None:
         self._log = log
-        self._known = _Known()
+        self._known: Known[Store] = Known()
         self._under_way: Future[Store] | None = None
         self._began = 0.0
         self._lock = threading.Lock()
@@ -100,7 +103,7 @@ class KeptStore:
             store = open_store()
         except SmsError:
             # What was found is no store that can be used, and the former one is not it any more.
-            known = _Known()
+            known = Known()
             raise
         except Exception as error:  # noqa: BLE001 - a secrets backend may raise anything
             # Not logged with its text or traceback: errors of databases hold addresses and values.
@@ -113,7 +116,7 @@ class KeptStore:
             raise StoreUnavailable(msg) from None
         else:
             now = time.monotonic()
-            known = _Known(store, now + STALE_SECONDS, now + FRESH_SECONDS)
+            known = Known(store, now + STALE_SECONDS, now + FRESH_SECONDS)
             return store
         finally:
             with self._lock:

@@ -25,12 +25,10 @@ from airflow_provider_sms.records import BatchState, PageState, Queue
 from airflow_provider_sms.store import bulk
 from airflow_provider_sms.store.clock import ServerTime
 from airflow_provider_sms.store.evidence import WINDOW
-from airflow_provider_sms.store.migrations import PROOF
 from airflow_provider_sms.store.number_hash import MARK, pseudonym
 from airflow_provider_sms.store.schema import (
     batch_ids,
     batches,
-    meta,
     pages,
     pushed_events,
     recipients,
@@ -39,6 +37,7 @@ from airflow_provider_sms.store.schema import (
     storms,
     waits,
 )
+from airflow_provider_sms.store.turns import take_turn
 from airflow_provider_sms.store.views import belongs
 
 if TYPE_CHECKING:
@@ -272,7 +271,7 @@ class Purge:
         with self._store.begin() as connection:
             _overwrite(connection)
             # Purges take turns: of a report on batches of both, each would leave the number to the other.
-            connection.execute(select(meta).where(meta.c.name == PROOF).with_for_update())
+            take_turn(connection)
             wanted = self._old_batches().order_by(batches.c.send_id, batches.c.batch_no).limit(_PARTS)
             found = connection.execute(wanted.with_for_update()).all()
             if not found:

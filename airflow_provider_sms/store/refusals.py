@@ -9,7 +9,7 @@ its queue for ever. Such a page belongs into quarantine, with its bytes.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import exc
 
@@ -18,12 +18,15 @@ from airflow_provider_sms.records import PageState, Queue
 from airflow_provider_sms.store.failures import describe, is_refusal
 from airflow_provider_sms.store.ids import new_id
 from airflow_provider_sms.store.journal import PULL
+from airflow_provider_sms.store.landing import Landing
 from airflow_provider_sms.store.schema import pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from airflow_provider_sms.records import Page
     from airflow_provider_sms.store.engine import Store
+    from airflow_provider_sms.store.landing import Landed
 
 LandedT = TypeVar("LandedT")
 
@@ -54,6 +57,40 @@ def landed_or_why_not(store: Store, land: Callable[[], LandedT]) -> LandedT | st
         if why := _refused(store, failure):
             return f"the store takes other pages and not this one ({why})"
         raise
+
+
+def land_page(
+    store: Store, page_id: str, conn_id: str, vendor: str, queue: Queue, page: Page[Any], problem: str
+) -> Landed | str:
+    """
+    Land a page as a parser read it, or say why the database does not take it.
+
+    :param problem: what could not be read of it, see :func:`what_is_missing`.
+    :return: as of :func:`landed_or_why_not`.
+    :raises StoreUnavailable: as for it.
+    """
+    return landed_or_why_not(
+        store,
+        lambda: Landing(store).land(
+            page_id,
+            conn_id,
+            vendor,
+            queue.value,
+            page.records,
+            declared=page.declared,
+            gaps=page.gaps,
+            problem=problem,
+        ),
+    )
+
+
+def what_is_missing(page: Page[Any], framing_problem: str) -> str:
+    """
+    Say what could not be read of a page, ``""`` if nothing.
+
+    :param framing_problem: why its bytes are not whole, if they are not.
+    """
+    return page.problem or ("" if page.complete else framing_problem or "the page is not whole")
 
 
 def is_refused(store: Store, failure: Exception) -> bool:

@@ -16,8 +16,8 @@ from airflow_provider_sms.store.frames.fields import Field, Kind
 from airflow_provider_sms.store.frames.figures import delivery_frame
 from airflow_provider_sms.store.frames.reading import read
 from airflow_provider_sms.store.ids import new_id
-from airflow_provider_sms.store.migrations import PROOF
 from airflow_provider_sms.store.schema import delivery_daily, meta
+from airflow_provider_sms.store.turns import take_turn
 
 if TYPE_CHECKING:
     from datetime import date
@@ -100,7 +100,8 @@ def refresh_delivery_daily(
         # Counted outside of the transaction: on SQLite it would hold off everybody who writes.
         rows = _counted(store, start, end, timezone, silent_after_hours)
         with store.begin() as connection:
-            _take_turn(connection)
+            # Else each of two refreshes at once would miss the other's new rows.
+            take_turn(connection)
             # Who wrote since may have seen more than we did.
             if _writers(connection, start, end) == seen:
                 _write(connection, start, end, rows)
@@ -165,17 +166,12 @@ def note_up_to_date(store: Store, moment: datetime) -> None:
     :param moment: the store's time before they were looked through.
     """
     with store.begin() as connection:
-        _take_turn(connection)
+        take_turn(connection)
         known = connection.scalar(select(meta.c.value).where(meta.c.name == _ALL_UP_TO_DATE))
         if known is not None and datetime.fromisoformat(known) >= moment:
             return
         connection.execute(meta.delete().where(meta.c.name == _ALL_UP_TO_DATE))
         connection.execute(meta.insert(), {"name": _ALL_UP_TO_DATE, "value": moment.isoformat()})
-
-
-def _take_turn(connection: Connection) -> None:
-    """Let two refreshes at once take turns from here: without it, each would miss the other's new rows."""
-    connection.execute(select(meta).where(meta.c.name == PROOF).with_for_update())
 
 
 def daily_frame(store: Store, start: date, end: date) -> pd.DataFrame:
