@@ -97,7 +97,14 @@ def report(sandbox, reported):
 def killed_in_submit(airflow, patience):
     """Kill the worker whose submit is accepted but not answered yet; give the send and the worker."""
     submitting = "SELECT send_key, claim_owner FROM sms_batches WHERE state = 'submitting'"
-    for send_key, owner in patience(lambda: airflow.ask_store(submitting), 10):
+
+    def slow():
+        # Others of this moment are answered before one could look twice.
+        seen = set(airflow.ask_store(submitting))
+        time.sleep(0.3)
+        return seen & set(airflow.ask_store(submitting))
+
+    for send_key, owner in patience(slow, 10):
         if name := airflow.kill_whoever_has(int(owner.split(":")[1]), "worker"):
             return send_key, name
     raise AssertionError(airflow.ends())
