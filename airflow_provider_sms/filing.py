@@ -3,7 +3,8 @@ What becomes of a page whose bytes are stored: rows, a refusal, quarantine.
 
 Whole ordinary pages of reports wait for each other and land together, since small pages come by the hundred
 a second; their bytes are committed, so the next run would land them. Where many come, they land in a thread
-while the next ones are read. Every other page lands by itself, after those that came before it.
+while the next ones are read; a large one is taken apart there as well, if a glance tells that the reading
+goes on whatever is found in it. Every other page lands by itself, after those that came before it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_sms import errors
 from airflow_provider_sms.gateway import is_web_page
@@ -38,6 +39,8 @@ _UNREADABLE_IN_A_ROW = 2
 _MOST_ROWS = 10_000
 _MOST_BYTES = 4 << 20
 _MOST_SECONDS = 1.0
+#: A page of so many bytes takes longer to be taken apart than a thread takes to be told.
+_LARGE = 256 << 10
 #: Each settling of sends asks for all unknown ones of the account: so many seconds apart, and at the end.
 _SETTLE_SECONDS = 1.0
 
@@ -60,6 +63,20 @@ class Tally:
 
     def __str__(self) -> str:
         return f"Before that, {self.pages} pages with {self.records:,} records landed"
+
+
+class _Behind(NamedTuple):
+    """
+    What is filed in the thread while the next page is read.
+
+    :param landing: gives the pages that landed, and how each did.
+    :param page_id: a page that was to be taken apart there before, if there is one;
+    :param response: its answer. If it is not among those that landed, the careful parser has the word.
+    """
+
+    landing: Future[tuple[list[Gathered], list[Landed]]]
+    page_id: str = ""
+    response: WireResponse | None = None
 
 
 class Filing:
@@ -89,7 +106,7 @@ class Filing:
         self._rows = self._bytes = 0
         self._gathered_at = 0.0
         self._thread: ThreadPoolExecutor | None = None
-        self._under_way: tuple[list[Gathered], Future[list[Landed]]] | None = None
+        self._behind: _Behind | None = None
         self._settled = True
         self._settled_at = -_SETTLE_SECONDS
 
@@ -103,11 +120,20 @@ class Filing:
         :raises WireFormatError: what answers is not the vendor; its bytes are in quarantine.
         :raises VendorUnreachable: not a byte of it came.
         """
+        if self._behind is not None and self._behind.response is not None:
+            # What is found in that page may be a reason to look at this one before the next is read.
+            self._finish_landing()
+        if fresh and not self._unreadable_in_a_row and self._brings_reports(response):
+            self._start_landing(page_id, response)
+            return False
         by_columns = self._by_columns(response)
         if by_columns is not None:
             self._gather(page_id, by_columns, len(response.body))
             return False
         self.land_gathered()
+        return self._file_carefully(page_id, response, fresh=fresh)
+
+    def _file_carefully(self, page_id: str, response: WireResponse, *, fresh: bool) -> bool:
         if not response.body and not response.complete:
             self._close_suspect(page_id, response.problem)
             if fresh:
@@ -170,6 +196,15 @@ class Filing:
                 "batch %d of send %s was unknown and is accepted: its reports came", batch_no, send_key
             )
 
+    def _brings_reports(self, response: WireResponse) -> bool:
+        """Tell whether a large page needs no closer look before the next one is read."""
+        if self._queue is not Queue.REPORTS or len(response.body) < _LARGE:
+            return False
+        try:
+            return self._gateway.brings_reports(response)
+        except Exception:  # noqa: BLE001 - the closer look has the last word
+            return False
+
     def _by_columns(self, response: WireResponse) -> ReportPage | None:
         if self._queue is not Queue.REPORTS:
             return None
@@ -189,19 +224,41 @@ class Filing:
         if self._rows >= _MOST_ROWS or self._bytes >= _MOST_BYTES or waited >= _MOST_SECONDS:
             self._start_landing()
 
-    def _start_landing(self) -> None:
-        # In a thread: while the database writes rows, the vendor can write the next page.
+    def _start_landing(self, page_id: str = "", response: WireResponse | None = None) -> None:
+        """
+        Land what waits for it, and a page that is still to be taken apart, if one is given.
+
+        In a thread: while the database writes rows, the vendor can write the next page.
+        """
         self._finish_landing()
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "sms-land")
-        gathered = self._take_gathered()
-        landing = self._thread.submit(land_gathered, self._store, self._conn_id, self._vendor, gathered)
-        self._under_way = gathered, landing
+        landing = self._thread.submit(self._land_behind, self._take_gathered(), page_id, response)
+        self._behind = _Behind(landing, page_id, response)
+
+    def _land_behind(
+        self, gathered: list[Gathered], page_id: str, response: WireResponse | None
+    ) -> tuple[list[Gathered], list[Landed]]:
+        by_columns = None if response is None else self._by_columns(response)
+        if by_columns is not None:
+            gathered = [*gathered, Gathered(page_id, by_columns)]
+        if not gathered:
+            return [], []
+        return gathered, land_gathered(self._store, self._conn_id, self._vendor, gathered)
 
     def _finish_landing(self) -> None:
-        if self._under_way is not None:
-            (gathered, landing), self._under_way = self._under_way, None
-            self._count_gathered(gathered, landing.result())
+        if self._behind is None:
+            return
+        behind, self._behind = self._behind, None
+        gathered, landed = behind.landing.result()
+        self._count_gathered(gathered, landed)
+        if behind.response is None or (gathered and gathered[-1].page_id == behind.page_id):
+            return
+        try:
+            self._file_carefully(behind.page_id, behind.response, fresh=True)
+        except (errors.VendorRejected, errors.VendorBusy) as refusal:
+            # Not the last word: the next page is here already.
+            self._log.warning("page %s: %s", behind.page_id, refusal)
 
     def _take_gathered(self) -> list[Gathered]:
         gathered, self._gathered = self._gathered, []

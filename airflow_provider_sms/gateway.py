@@ -217,6 +217,10 @@ class Gateway:
             else None
         )
 
+    def brings_reports(self, response: WireResponse) -> bool:
+        """Tell at a glance that a page is whole and brings reports; ``False`` if that takes a closer look."""
+        return response.status == HTTPStatus.OK and self.vendor.brings_reports(self.account, response)
+
     # ---------------------------------------------------------------------------------------------
 
     def _ask(self, request: WireRequest | SoapCall) -> WireResponse:

@@ -34,6 +34,8 @@ _SQLITE_CACHE = 65_536
 #: Bytes of a page of a new file, twice SQLite's own: raw pages and rows by the thousand want fewer, larger
 #: ones; commits of one row would want small ones.
 _SQLITE_PAGE = 8192
+#: So many pages of the log go into the file at once: 16 MB, as much as four large raw pages with their rows.
+_SQLITE_LOG = 2000
 #: Every sort of a statement takes as much as the cache may, before it turns to a file.
 _SQLITE_SWEEPING_CACHE = 16_384
 _CACHE = "sms_cache"
@@ -144,6 +146,7 @@ def _on_sqlite_connect(connection: sqlite3.Connection, record: object) -> None:
     cursor.execute(f"PRAGMA page_size = {_SQLITE_PAGE}")
     _use_wal(cursor)
     cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute(f"PRAGMA wal_autocheckpoint = {_SQLITE_LOG}")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.execute(f"PRAGMA cache_size = -{_SQLITE_CACHE}")
     cursor.close()

@@ -21,6 +21,7 @@ from airflow_provider_sms.store.failures import mapped_errors, unavailable
 from airflow_provider_sms.store.ids import new_id
 from airflow_provider_sms.store.migrations import PROOF, bring_up
 from airflow_provider_sms.store.number_hash import checked_key
+from airflow_provider_sms.store.one_writer import turn_to_write
 from airflow_provider_sms.store.trial import try_out
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class Store:
 
         :raises StoreUnavailable: the database is away, full, read-only, or refused a statement.
         """
-        with mapped_errors(), self.engine.begin() as connection:
+        with mapped_errors(), turn_to_write(self.engine), self.engine.begin() as connection:
             yield connection
 
     def run(self, statement: Prepared, **values: Any) -> int:

@@ -351,6 +351,17 @@ class Vendor:
         del account, response
         return None
 
+    def brings_reports(self, account: Account, response: WireResponse) -> bool:
+        """
+        Tell at a glance that a page is whole and brings reports.
+
+        Then the queue is to be read on, whatever a closer look finds to be odd about one of them.
+
+        :return: ``False`` where that takes a closer look, as for every page of a vendor whose are small.
+        """
+        del account, response
+        return False
+
     def replies_request(self, account: Account) -> WireRequest | SoapCall:
         """Make the request that takes one page of replies off the vendor's queue."""
         raise self._lacks(Operation.REPLIES, account)

@@ -18,7 +18,7 @@ from airflow_provider_sms import errors
 from airflow_provider_sms.records import Balance, Queue, Receipt
 from airflow_provider_sms.vendors import remarks
 from airflow_provider_sms.vendors.base import Code, ConnectionField, Limits, Operation, Vendor
-from airflow_provider_sms.vendors.beidoutong_columns import read_columns
+from airflow_provider_sms.vendors.beidoutong_columns import brings_reports, read_columns
 from airflow_provider_sms.vendors.beidoutong_queues import (
     REPLIES,
     REPORTS,
@@ -171,6 +171,10 @@ class BeidoutongVendor(Vendor):
     def columns_of_reports(self, account: Account, response: WireResponse) -> ReportPage | None:
         """Read a whole, ordinary page of reports by columns (§4.3)."""
         return read_columns(response, account.timezone, partial(self.parse_reports, account))
+
+    def brings_reports(self, account: Account, response: WireResponse) -> bool:
+        """Look at the envelope and the first record (§4.3)."""
+        return brings_reports(response, partial(self.parse_reports, account))
 
     # --- §5 replies ------------------------------------------------------------------------------
 

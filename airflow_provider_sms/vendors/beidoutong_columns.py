@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_sms.errors import VendorBusy, VendorRejected, WireFormatError
 from airflow_provider_sms.records import DeliveryStatus, ReportColumns, ReportPage
@@ -56,22 +56,51 @@ def read_columns(
     :param zone: the vendor's time zone.
     :param careful: the careful parser.
     """
+    places = _places(response)
+    if places is None:
+        return None
+    columns = _columns(response.body[places.start : places.end], zone)
+    if columns is None:
+        return None
+    page = _around_the_first(response, places, careful)
+    return None if page is None else ReportPage(columns, page.declared)
+
+
+def brings_reports(response: WireResponse, careful: Callable[[WireResponse], Page[Report]]) -> bool:
+    """Tell whether a page is whole and has a first record that can be read; parameters as above."""
+    places = _places(response)
+    return places is not None and _around_the_first(response, places, careful) is not None
+
+
+class _Places(NamedTuple):
+    """Where in the body the records begin, the first of them ends, and the last."""
+
+    start: int
+    first_end: int
+    end: int
+
+
+def _places(response: WireResponse) -> _Places | None:
     body = response.body
     start, last = body.find(_OPENED), body.rfind(_CLOSED)
     first = body.find(_CLOSED, start)
     # One record is its own envelope: nothing would be won.
     if start < 0 or not start < first < last or len(body) > _LONGEST or not response.complete:
         return None
-    first_end, end = first + len(_CLOSED), last + len(_CLOSED)
-    columns = _columns(body[start:end], zone)
-    if columns is None:
-        return None
+    return _Places(start, first + len(_CLOSED), last + len(_CLOSED))
+
+
+def _around_the_first(
+    response: WireResponse, places: _Places, careful: Callable[[WireResponse], Page[Report]]
+) -> Page[Report] | None:
+    """Read the envelope and the first record, and nothing else; ``None`` unless all is as usual."""
+    body = response.body
     try:
-        page = careful(replace(response, body=body[:first_end] + body[end:]))
+        page = careful(replace(response, body=body[: places.first_end] + body[places.end :]))
     except (WireFormatError, VendorRejected, VendorBusy):
         return None
     as_usual = page.complete and not page.problem and not page.gaps and len(page.records) == 1
-    return ReportPage(columns, page.declared) if as_usual else None
+    return page if as_usual else None
 
 
 def _columns(records: bytes, zone: ZoneInfo) -> ReportColumns | None:

@@ -25,7 +25,14 @@ from airflow_provider_sms.store.spool import Spool
 
 SCRIPT = Path(__file__).parent / "one_collect.py"
 #: Vendor, extra of the connection, records of one page.
-PAGES = [("beidoutong", {"page_size": 50}, 50), ("wavecom", {}, 100), ("smsadmin", {}, 20)]
+PAGES = [
+    ("beidoutong", {"page_size": 50}, 50),
+    ("wavecom", {}, 100),
+    ("smsadmin", {}, 20),
+    # So large that each is taken apart while the next one is read.
+    ("beidoutong", {"page_size": 2000}, 2000),
+]
+NAMES = ["beidoutong", "wavecom", "smsadmin", "beidoutong-large"]
 KILLS = 5
 
 
@@ -49,11 +56,11 @@ def ended(process):
     return process.exitcode
 
 
-@pytest.mark.parametrize(("vendor", "extra", "page_size"), PAGES, ids=[page[0] for page in PAGES])
+@pytest.mark.parametrize(("vendor", "extra", "page_size"), PAGES, ids=NAMES)
 def test_a_collector_killed_at_random_moments(begin, sandbox, rows, tmp_path, vendor, extra, page_size):
     """Kill after kill, then a run to the end: every page landed, or is suspect and visible."""
     chance = random.Random(page_size)  # noqa: S311 - the same moments every time
-    sandbox.queue_reports(vendor, page_size * 40)
+    sandbox.queue_reports(vendor, page_size * (40 if page_size <= 100 else 16))
     sandbox.faults.add(Fault("slow", operation="reports", seconds=0.02, times=None))
     given = {
         "connection": sandbox.connection(vendor, timeout=10, **extra),
