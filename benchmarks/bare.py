@@ -22,6 +22,7 @@ _COLUMNS = (
     "page_id", "seq", "conn_id", "vendor", "vendor_message_id", "mobile", "status", "vendor_status",
     "error_code", "extno", "reported_at", "time_source", "landed_at",
 )  # fmt: skip
+_MARKS = {"sqlite": "?", "postgresql": "%s"}
 _END = b"\r\n\r\n"
 
 
@@ -34,6 +35,35 @@ def fetch(client: Gateway, request: WireRequest, pages: int) -> list[bytes]:
             pool.request(request.method, url, headers=headers, content=request.body or None).content
             for _ in range(pages)
         ]
+
+
+def fetch_and_keep(client: Gateway, request: WireRequest, pages: int, store: Store, watch: Stopwatch) -> None:
+    """Fetch so many pages over one bare socket, the driver committing the bytes of each; that is timed."""
+    host, port = client.account.endpoint.base_url.removeprefix("http://").split(":")
+    message = f"GET {request.path}?{request.query} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode()
+    insert = f"INSERT INTO bare_pages VALUES ({_MARKS[store.dialect]})"  # noqa: S608
+    with store.engine.connect() as connection, socket.create_connection((host, int(port))) as vendor:
+        connection.exec_driver_sql(
+            f"CREATE TABLE bare_pages (body {'BLOB' if store.dialect == 'sqlite' else 'BYTEA'})"
+        )
+        connection.commit()
+        driver: Any = connection.connection.driver_connection
+        driver.rollback()
+        if store.dialect == "postgresql":
+            driver.autocommit = True
+        with watch.running():
+            for _ in range(pages):
+                vendor.sendall(message)
+                driver.execute(insert, (_one_answer(vendor),))
+        connection.invalidate()
+
+
+def _one_answer(vendor: socket.socket) -> bytes:
+    head, _, body = vendor.recv(65536).partition(_END)
+    length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+    while len(body) < length:
+        body += vendor.recv(65536)
+    return body
 
 
 def report_rows(count: int, page_size: int) -> list[tuple[Any, ...]]:

@@ -83,6 +83,8 @@ def small_pages(vendors: GatewayProcess, runs: int, share: float) -> Iterator[Ro
             ours, hand = taken["ours"], taken["by hand"]
             told = f"{pages:,} {vendor} pages of {size}, {_NAMES[dialect]}"
             yield Row("P2", told, ours, hand, taken["limit"], (at_least(2, hand / ours),))
+            least = partial(_least, vendors, dialect, vendor, count, size)
+            yield Row("", "  bare socket and driver, a commit a page", medians({"": least}, runs)[""], hand)
             # For the record, and once: the form that loses one page, not all, when something fails.
             careful = partial(baseline, page_by_page=True)
             each = medians({"": partial(_by_hand, vendors, dialect, vendor, count, careful)}, 1)
@@ -113,6 +115,17 @@ def _by_hand(
         with engine.connect() as asking:
             stored = asking.execute(text(f"SELECT count(*) FROM {by_hand.TABLE}")).scalar()  # noqa: S608
     assert collected == stored == count
+
+
+def _least(
+    vendors: GatewayProcess, dialect: str, vendor: str, count: int, page: int, watch: Stopwatch
+) -> None:
+    """Do the least that commits each page before the next is asked for; nothing is taken apart."""
+    rows = bare.report_rows(count, page)
+    vendors.queue_reports(vendor, count)
+    with places.empty_store(dialect) as store, vendors.client(vendor) as client:
+        bare.fetch_and_keep(client, client.prepare_read(Queue.REPORTS), -(-count // page) + 1, store, watch)
+        bare.write(store, rows, watch)
 
 
 def _limit(
