@@ -201,7 +201,7 @@ class Filing:
         if self._queue is not Queue.REPORTS or len(response.body) < _LARGE:
             return False
         try:
-            return self._gateway.brings_reports(response)
+            return not is_web_page(response) and self._gateway.brings_reports(response)
         except Exception:  # noqa: BLE001 - the closer look has the last word
             return False
 
@@ -249,8 +249,13 @@ class Filing:
     def _finish_landing(self) -> None:
         if self._behind is None:
             return
-        behind, self._behind = self._behind, None
-        gathered, landed = behind.landing.result()
+        behind = self._behind
+        try:
+            gathered, landed = behind.landing.result()
+        finally:
+            # Whoever is interrupted while waiting for it waits again on the way out.
+            if behind.landing.done():
+                self._behind = None
         self._count_gathered(gathered, landed)
         if behind.response is None or (gathered and gathered[-1].page_id == behind.page_id):
             return

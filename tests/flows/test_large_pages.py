@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
+import time
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -12,10 +14,13 @@ from typing import Any
 import pytest
 
 from airflow_provider_sms import errors, filing
+from airflow_provider_sms.collecting import Collector
 from airflow_provider_sms.gateway import Gateway
+from airflow_provider_sms.records import Queue
 from airflow_provider_sms.sandbox import Fault
 from airflow_provider_sms.store.journal import Journal
 
+LOG = logging.getLogger(__name__)
 SIZE = 2000
 #: From how many bytes on a page is large: none is, or all of these are.
 BOTH_WAYS = pytest.mark.parametrize("large", [1 << 40, 256 << 10], ids=["one-by-one", "behind"])
@@ -118,14 +123,87 @@ def test_two_unreadable_pages_in_a_row_end_the_reading(
 
 
 @BOTH_WAYS
-def test_pages_that_are_all_cut_end_the_reading(sandbox, gateway_of, collect, monkeypatch, large):
-    """A cut page is looked at before anything more is read, however large it is."""
+def test_a_cut_page_is_looked_at_before_the_next_is_read(
+    sandbox, gateway_of, collect, rows, monkeypatch, large
+):
+    """However large it is: if that one is cut as well, something on the way cuts them all."""
     monkeypatch.setattr(filing, "_LARGE", large)
     sandbox.queue_reports("beidoutong", 8 * SIZE)
-    sandbox.faults.add(Fault("cut", operation="reports", at=0.9, times=None))
+    sandbox.faults.add(Fault("cut", operation="reports", at=0.9))
+    read, before = Gateway.read, []
+
+    def reading(self, request):
+        before.append(rows("SELECT state FROM sms_pages WHERE body IS NOT NULL"))
+        return read(self, request)
+
+    monkeypatch.setattr(Gateway, "read", reading)
+    assert collect(gateway_of("beidoutong", page_size=2 * SIZE)).quarantined == 1
+    assert before[:2] == [[], ["quarantined"]]
+
+
+def test_a_web_page_is_looked_at_before_the_next_is_read(sandbox, gateway_of, collect, monkeypatch):
+    """Though it quotes what the vendor would say: who sends it is not the vendor."""
+    sandbox.queue_reports("beidoutong", 4 * SIZE)
+    read = Gateway.read
+
+    def within_a_page(self, request):
+        response = read(self, request)
+        head, opened, rest = response.body.partition(b"?>")
+        assert opened
+        return replace(response, body=head + opened + b"<!-- <html> -->" + rest)
+
+    def unreadable(*_: object):
+        raise errors.WireFormatError("no page of the vendor's")
+
+    monkeypatch.setattr(Gateway, "read", within_a_page)
+    monkeypatch.setattr(Gateway, "columns_of_reports", lambda *_: None)
+    monkeypatch.setattr(Gateway, "parse", unreadable)
     with pytest.raises(errors.WireFormatError, match="Reading stopped"):
-        collect(gateway_of("beidoutong", page_size=2 * SIZE))
-    assert sandbox.calls.count("beidoutong", "reports") == 2
+        collect(gateway_of("beidoutong", page_size=SIZE))
+    assert sandbox.calls.count("beidoutong", "reports") == 1
+
+
+def test_a_signal_while_a_page_is_waited_for_does_not_lose_count_of_it(
+    sandbox, gateway_of, store, rows, monkeypatch, naps
+):
+    """The run lands it on its way out, and says so."""
+
+    class Stop(BaseException):
+        pass
+
+    waited_for, stopped = threading.Event(), threading.Event()
+    finish, land = filing.Filing._finish_landing, filing.land_gathered
+
+    def finishing(self):
+        if self._behind is not None:
+            waited_for.set()
+        finish(self)
+
+    def landing(*given: Any):
+        if not stopped.is_set():
+            assert waited_for.wait(10)
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stopped.wait(10)
+        return land(*given)
+
+    def stop(*_: object):
+        stopped.set()
+        raise Stop
+
+    sandbox.queue_reports("beidoutong", 4 * SIZE)
+    collector = Collector(
+        gateway_of("beidoutong", page_size=SIZE), store, Queue.REPORTS, owner="tester", log=LOG, sleep=naps
+    )
+    monkeypatch.setattr(filing.Filing, "_finish_landing", finishing)
+    monkeypatch.setattr(filing, "land_gathered", landing)
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        with pytest.raises(Stop):
+            collector.run()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert collector.so_far.records == SIZE
+    assert states(rows) == {"landed": 1, "read": 1}
 
 
 @BOTH_WAYS
@@ -182,8 +260,11 @@ def test_killed_with_a_page_behind(sandbox, gateway_of, collect, rows, moment):
             collect(gateway_of("beidoutong", page_size=SIZE))
         finally:
             os._exit(3)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status)
+    deadline = time.monotonic() + 60
+    while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert os.WIFSIGNALED(ended[1])
     collected = collect(gateway_of("beidoutong", page_size=SIZE))
     assert collected.queue_empty
     assert collected.suspect <= 1

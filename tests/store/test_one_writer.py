@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 
+import pytest
 from sqlalchemy import event
 
 from airflow_provider_sms.errors import StoreUnavailable
+from airflow_provider_sms.store import one_writer
 from airflow_provider_sms.store.engine import Store
 
 FORK = """
@@ -14,7 +16,7 @@ import os, sys, threading, time
 from pathlib import Path
 from airflow_provider_sms.store import one_writer
 from airflow_provider_sms.store.engine import Store
-one_writer.PATIENCE = 3600
+one_writer._PATIENCE = 3600
 store = Store.open(sys.argv[1], spool_dir=Path(sys.argv[2]))
 begun, end = threading.Event(), threading.Event()
 def have_the_turn():
@@ -66,7 +68,7 @@ def test_sqlites_writers_of_one_process_take_turns(tmp_path):
 
 def test_a_writer_whose_turn_does_not_come_asks_the_database(tmp_path, monkeypatch):
     """What holds the others up need not be one of them; SQLite has its own word for it."""
-    monkeypatch.setattr("airflow_provider_sms.store.one_writer.PATIENCE", 0.1)
+    monkeypatch.setattr(one_writer, "_PATIENCE", 0.1)
     store = Store.open(f"sqlite:///{tmp_path}/sms.db", spool_dir=tmp_path, connect_args={"timeout": 0.1})
     failures = []
 
@@ -79,9 +81,51 @@ def test_a_writer_whose_turn_does_not_come_asks_the_database(tmp_path, monkeypat
     with store.begin():
         thread = threading.Thread(target=write)
         thread.start()
-        thread.join()
+        thread.join(30)
     assert len(failures) == 1
     store.prove_writable()
+    store.close()
+
+
+class Raising:
+    """A turn that is had in the moment in which a signal's handler raises."""
+
+    def __init__(self) -> None:
+        self.turn = threading.RLock()
+
+    def acquire(self, timeout):
+        """Have the turn, and hear of the signal."""
+        assert self.turn.acquire(timeout=timeout)
+        raise KeyboardInterrupt
+
+    def release(self):
+        """Give it back."""
+        self.turn.release()
+
+
+def test_whatever_is_raised_gives_the_turn_back(tmp_path, monkeypatch):
+    """In the block, or by a signal in the moment in which the turn is had."""
+    monkeypatch.setattr(one_writer, "_PATIENCE", 3600)
+    store = Store.open(f"sqlite:///{tmp_path}/sms.db", spool_dir=tmp_path)
+
+    def fail():
+        with store.begin():
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    turn = one_writer._turns[store.engine]
+    one_writer._turns[store.engine] = interrupted = Raising()
+    with pytest.raises(KeyboardInterrupt):
+        store.prove_writable()
+    one_writer._turns[store.engine] = turn
+    taken = []
+    # The turn is a thread's, so another has to ask for it.
+    for asked in (turn, interrupted.turn):
+        thread = threading.Thread(target=lambda asked=asked: taken.append(asked.acquire(timeout=0.1)))
+        thread.start()
+        thread.join(10)
+    assert taken == [True, True]
     store.close()
 
 
