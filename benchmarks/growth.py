@@ -41,14 +41,28 @@ def rows(vendors: GatewayProcess, count: int) -> Iterator[Row]:
         memory = Goal(f"≤ {_MOST_MEGABYTES} MB", grown <= _MOST_MEGABYTES)
         work = f"memory above the start while {count:,} reports are collected, {name}"
         yield Row("P7", work, grown, goals=(memory,), unit="MB")
-        # The table holds a tenth of the count after the first step; of each end, the median of three.
-        early, late = (statistics.median(part) / step * 1e6 for part in (seconds[1:4], seconds[-3:]))
+        early, late = _microseconds(seconds, step)
         work = f"a row when {count:,} are there; limit: when {step:,} are, {name}"
         yield Row("P8", work, late, None, early, (at_most(1.3, late / early),), unit="µs")
+        # For the record: ids that come again are written all over the index, where new ones go to its end.
+        early, late = _microseconds(_collect_apart(vendors, dialect, step, same_ids=True)[0], step)
+        yield Row("", f"  the same {step:,} ids again and again", late, None, early, unit="µs")
 
 
-def _collect_apart(vendors: GatewayProcess, dialect: str, step: int) -> tuple[list[float], float]:
-    """Collect eleven times ``step`` reports into one store; the seconds of each, and the megabytes grown."""
+def _microseconds(seconds: list[float], step: int) -> tuple[float, float]:
+    """Give a row's time at a tenth of the count, which is there after the first step, and at the end."""
+    early, late = (statistics.median(part) / step * 1e6 for part in (seconds[1:4], seconds[-3:]))
+    return early, late
+
+
+def _collect_apart(
+    vendors: GatewayProcess, dialect: str, step: int, *, same_ids: bool = False
+) -> tuple[list[float], float]:
+    """
+    Collect eleven times ``step`` reports into one store; the seconds of each, and the megabytes grown.
+
+    :param same_ids: let the vendor begin anew each time, with the ids that it gave before.
+    """
     context = multiprocessing.get_context("spawn")
     pipe, theirs = context.Pipe()
     with vendors.client("beidoutong", page_size=_PAGE) as client:
@@ -56,8 +70,9 @@ def _collect_apart(vendors: GatewayProcess, dialect: str, step: int) -> tuple[li
     collector.start()
     pipe.recv()
     seconds: list[float] = []
-    for _ in range(11):
-        vendors.queue_reports("beidoutong", step)
+    for number in range(11):
+        queue = vendors.queue_reports if same_ids or number == 0 else vendors.add_reports
+        queue("beidoutong", step)
         pipe.send(step)
         seconds.append(pipe.recv())
     pipe.send(None)
