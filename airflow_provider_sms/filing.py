@@ -70,13 +70,12 @@ class _Behind(NamedTuple):
     What is filed in the thread while the next page is read.
 
     :param landing: gives the pages that landed, and how each did.
-    :param page_id: a page that was to be taken apart there before, if there is one;
-    :param response: its answer. If it is not among those that landed, the careful parser has the word.
+    :param page: a page that was to be taken apart there before, if there is one: its id and its answer. If it
+        is not among those that landed, the careful parser has the word.
     """
 
     landing: Future[tuple[list[Gathered], list[Landed]]]
-    page_id: str = ""
-    response: WireResponse | None = None
+    page: tuple[str, WireResponse] | None
 
 
 class Filing:
@@ -120,11 +119,11 @@ class Filing:
         :raises WireFormatError: what answers is not the vendor; its bytes are in quarantine.
         :raises VendorUnreachable: not a byte of it came.
         """
-        if self._behind is not None and self._behind.response is not None:
+        if self._behind is not None and self._behind.page is not None:
             # What is found in that page may be a reason to look at this one before the next is read.
             self._finish_landing()
         if fresh and not self._unreadable_in_a_row and self._brings_reports(response):
-            self._start_landing(page_id, response)
+            self._start_landing((page_id, response))
             return False
         by_columns = self._by_columns(response)
         if by_columns is not None:
@@ -224,7 +223,7 @@ class Filing:
         if self._rows >= _MOST_ROWS or self._bytes >= _MOST_BYTES or waited >= _MOST_SECONDS:
             self._start_landing()
 
-    def _start_landing(self, page_id: str = "", response: WireResponse | None = None) -> None:
+    def _start_landing(self, page: tuple[str, WireResponse] | None = None) -> None:
         """
         Land what waits for it, and a page that is still to be taken apart, if one is given.
 
@@ -233,15 +232,13 @@ class Filing:
         self._finish_landing()
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "sms-land")
-        landing = self._thread.submit(self._land_behind, self._take_gathered(), page_id, response)
-        self._behind = _Behind(landing, page_id, response)
+        self._behind = _Behind(self._thread.submit(self._land_behind, self._take_gathered(), page), page)
 
     def _land_behind(
-        self, gathered: list[Gathered], page_id: str, response: WireResponse | None
+        self, gathered: list[Gathered], page: tuple[str, WireResponse] | None
     ) -> tuple[list[Gathered], list[Landed]]:
-        by_columns = None if response is None else self._by_columns(response)
-        if by_columns is not None:
-            gathered = [*gathered, Gathered(page_id, by_columns)]
+        if page is not None and (by_columns := self._by_columns(page[1])) is not None:
+            gathered = [*gathered, Gathered(page[0], by_columns)]
         if not gathered:
             return [], []
         return gathered, land_gathered(self._store, self._conn_id, self._vendor, gathered)
@@ -257,13 +254,16 @@ class Filing:
             if behind.landing.done():
                 self._behind = None
         self._count_gathered(gathered, landed)
-        if behind.response is None or (gathered and gathered[-1].page_id == behind.page_id):
+        if behind.page is None:
+            return
+        page_id, response = behind.page
+        if gathered and gathered[-1].page_id == page_id:
             return
         try:
-            self._file_carefully(behind.page_id, behind.response, fresh=True)
+            self._file_carefully(page_id, response, fresh=True)
         except (errors.VendorRejected, errors.VendorBusy) as refusal:
             # Not the last word: the next page is here already.
-            self._log.warning("page %s: %s", behind.page_id, refusal)
+            self._log.warning("page %s: %s", page_id, refusal)
 
     def _take_gathered(self) -> list[Gathered]:
         gathered, self._gathered = self._gathered, []

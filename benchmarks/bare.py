@@ -39,10 +39,10 @@ def fetch(client: Gateway, request: WireRequest, pages: int) -> list[bytes]:
 
 def fetch_and_keep(client: Gateway, request: WireRequest, pages: int, store: Store, watch: Stopwatch) -> None:
     """Fetch so many pages over one bare socket, the driver committing the bytes of each; that is timed."""
-    host, port = client.account.endpoint.base_url.removeprefix("http://").split(":")
+    host, port = _address(client)
     message = f"GET {request.path}?{request.query} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode()
     insert = f"INSERT INTO bare_pages VALUES ({_MARKS[store.dialect]})"  # noqa: S608
-    with store.engine.connect() as connection, socket.create_connection((host, int(port))) as vendor:
+    with store.engine.connect() as connection, socket.create_connection((host, port)) as vendor:
         connection.exec_driver_sql(
             f"CREATE TABLE bare_pages (body {'BLOB' if store.dialect == 'sqlite' else 'BYTEA'})"
         )
@@ -56,6 +56,11 @@ def fetch_and_keep(client: Gateway, request: WireRequest, pages: int, store: Sto
                 vendor.sendall(message)
                 driver.execute(insert, (_one_answer(vendor),))
         connection.invalidate()
+
+
+def _address(client: Gateway) -> tuple[str, int]:
+    host, port = client.account.endpoint.base_url.removeprefix("http://").split(":")
+    return host, int(port)
 
 
 def _one_answer(vendor: socket.socket) -> bytes:
@@ -102,7 +107,7 @@ def write(store: Store, rows: list[tuple[Any, ...]], watch: Stopwatch) -> None:
 
 def send(client: Gateway, requests: Sequence[WireRequest], in_flight: int) -> None:
     """Send requests that are ready, each over a connection of its own, so many at once."""
-    host, port = client.account.endpoint.base_url.removeprefix("http://").split(":")
+    host, port = _address(client)
     raw = [
         f"GET {request.path}?{request.query} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close".encode()
         + _END
@@ -110,7 +115,7 @@ def send(client: Gateway, requests: Sequence[WireRequest], in_flight: int) -> No
     ]
 
     def one(message: bytes) -> None:
-        with socket.create_connection((host, int(port))) as connection:
+        with socket.create_connection((host, port)) as connection:
             connection.sendall(message)
             while connection.recv(65536):
                 pass
