@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import tempfile
 import uuid
 import warnings
@@ -152,6 +153,14 @@ def told(capfd, caplog):
     """Give what was logged or printed until now, by whichever library, at any level."""
     caplog.set_level(logging.DEBUG)
     return lambda: "".join(capfd.readouterr()) + caplog.text
+
+
+@pytest.fixture
+def programs_hear_ctrl_c():
+    """Have started programs hear SIGINT, also where this one was told not to (``nohup``, a shell's ``&``)."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

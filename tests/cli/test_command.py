@@ -36,6 +36,7 @@ def test_airflow_itself_knows_the_commands(store, connections, monkeypatch):
     assert "13812345678" not in ran.stdout + ran.stderr
 
 
+@pytest.mark.usefixtures("programs_hear_ctrl_c")
 def test_airflow_serves_the_sandbox(tmp_path):
     """Until Ctrl-C; the lines can be read by a shell."""
     command = [AIRFLOW, "sms", "sandbox", "--port", "0", "--connections"]

@@ -8,6 +8,7 @@ import multiprocessing
 import runpy
 import sys
 import threading
+from collections import Counter
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -74,6 +75,29 @@ def collect(store, naps):
         return collector.run(**limits)
 
     return run
+
+
+@pytest.fixture
+def page_states(rows):
+    """Count the pages by state."""
+    return lambda: Counter(rows("SELECT state FROM sms_pages"))
+
+
+@pytest.fixture
+def batch_states(rows):
+    """Give the states of the batches in order."""
+    return lambda: rows("SELECT state FROM sms_batches ORDER BY batch_no")
+
+
+@pytest.fixture
+def every_record_once(sandbox, rows):
+    """Tell whether what a vendor handed over is what landed, each record once."""
+
+    def compare(vendor: str) -> bool:
+        handed = Counter((each.mobile, each.message_id) for each in sandbox.handed_out_reports(vendor))
+        return handed == Counter(rows("SELECT mobile, vendor_message_id FROM sms_reports"))
+
+    return compare
 
 
 @pytest.fixture

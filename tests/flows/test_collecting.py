@@ -44,25 +44,20 @@ def landed(rows, queue):
     return Counter(rows(f"SELECT mobile, {column} FROM sms_{queue}"))  # noqa: S608 - our own names
 
 
-def states(rows):
-    """Count the pages by state."""
-    return Counter(rows("SELECT state FROM sms_pages"))
-
-
 @pytest.mark.parametrize(
     ("vendor", "extra", "amount", "pages"),
     AMOUNTS,
     ids=["-".join([way[0], *map(str, way[1].values())]) for way in AMOUNTS],
 )
 def test_a_whole_queue_of_reports_lands_exactly_once(
-    sandbox, gateway_of, collect, rows, naps, vendor, extra, amount, pages
+    sandbox, gateway_of, collect, rows, naps, vendor, extra, amount, pages, page_states
 ):
     """Page by page until the vendor says that it is empty; a second run finds nothing."""
     queued = sandbox.queue_reports(vendor, amount)
     collected = collect(gateway_of(vendor, **extra))
     assert collected == (pages, amount, 0, 0, True)
     assert landed(rows, "reports") == Counter((each.mobile, each.message_id) for each in queued)
-    assert states(rows) == {"landed": pages, "empty": 1}
+    assert page_states() == {"landed": pages, "empty": 1}
     assert collect(gateway_of(vendor, **extra)) == (0, 0, 0, 0, True)
     assert sandbox.max_reads_in_flight(vendor) == 1
     # Between two reads of smsadmin's there are five seconds, and none of the others'.
@@ -116,25 +111,25 @@ def test_pending_reports_land_as_pending(sandbox, gateway_of, collect, rows):
 
 
 @pytest.mark.parametrize("vendor", ["beidoutong", "wavecom"])
-def test_a_busy_vendor_costs_nothing(sandbox, gateway_of, collect, rows, vendor):
+def test_a_busy_vendor_costs_nothing(sandbox, gateway_of, collect, page_states, vendor):
     """It handed over nothing: an error that a retry mends, and the next run reads everything."""
     sandbox.queue_reports(vendor, 5)
     sandbox.faults.add(Fault("busy", operation="reports"))
     with pytest.raises(errors.VendorBusy) as caught:
         collect(gateway_of(vendor))
     assert not caught.value.terminal
-    assert states(rows) == {"empty": 1}
+    assert page_states() == {"empty": 1}
     assert collect(gateway_of(vendor)).records == 5
 
 
 @VENDORS
-def test_a_wrong_password_costs_nothing(sandbox, gateway_of, collect, rows, vendor):
+def test_a_wrong_password_costs_nothing(sandbox, gateway_of, collect, page_states, vendor):
     """One terminal error that names the connection; with the right one everything lands."""
     sandbox.queue_reports(vendor, 5)
     with pytest.raises(errors.AuthenticationFailed, match=f"sms_{vendor}") as caught:
         collect(gateway_of(vendor, password="wrong-password"))
     assert "wrong-password" not in str(caught.value)
-    assert states(rows) == {"empty": 1}
+    assert page_states() == {"empty": 1}
     assert collect(gateway_of(vendor)).records == 5
 
 
@@ -197,13 +192,13 @@ def test_a_page_cut_half_way_keeps_its_whole_records(
 
 
 @VENDORS
-def test_pages_that_are_all_cut_end_the_reading(sandbox, gateway_of, collect, rows, vendor):
+def test_pages_that_are_all_cut_end_the_reading(sandbox, gateway_of, collect, page_states, vendor):
     """Something on the way cuts every answer: each further read would cost the rest of a page."""
     sandbox.queue_reports(vendor, 3000)
     sandbox.faults.add(Fault("cut", operation="reports", at=0.5, times=None))
     with pytest.raises(errors.WireFormatError, match="Reading stopped"):
         collect(gateway_of(vendor))
-    assert states(rows) == {"quarantined": 2}
+    assert page_states() == {"quarantined": 2}
     assert sandbox.calls.count(vendor, "reports") == 2
 
 
@@ -249,14 +244,14 @@ def test_two_unreadable_pages_in_a_row_end_the_reading(sandbox, gateway_of, coll
     ],
     ids=["web-page", "404", "500", "503", "nothing"],
 )
-def test_a_web_page_ends_the_reading_at_once(sandbox, gateway_of, collect, rows, vendor, fault):
+def test_a_web_page_ends_the_reading_at_once(sandbox, gateway_of, collect, page_states, vendor, fault):
     """The page is in quarantine with its bytes, and the error says how far it came."""
     sandbox.queue_reports(vendor, 5)
     sandbox.faults.add(fault)
     with pytest.raises(errors.WireFormatError, match="0 pages with 0 records landed") as caught:
         collect(gateway_of(vendor))
     assert f"sms_{vendor}" in str(caught.value)
-    assert states(rows) == {"quarantined": 1}
+    assert page_states() == {"quarantined": 1}
     assert sandbox.calls.count(vendor, "reports") == 1
 
 
@@ -275,7 +270,7 @@ def test_a_reset_before_any_byte_is_a_suspect_page(sandbox, gateway_of, collect,
 
 
 @VENDORS
-def test_a_refused_connection_reads_nothing(sandbox, gateway_of, collect, rows, vendor):
+def test_a_refused_connection_reads_nothing(sandbox, gateway_of, collect, page_states, vendor):
     """And says so: no suspect page, nothing lost."""
     sandbox.queue_reports(vendor, 5)
     with (
@@ -284,18 +279,18 @@ def test_a_refused_connection_reads_nothing(sandbox, gateway_of, collect, rows, 
     ):
         collect(gateway_of(vendor, port=port))
     assert f"sms_{vendor}" in str(caught.value)
-    assert states(rows) == {"empty": 1}
+    assert page_states() == {"empty": 1}
     assert collect(gateway_of(vendor)).records == 5
 
 
 @VENDORS
-def test_a_redirect_is_not_followed(sandbox, gateway_of, collect, rows, vendor):
+def test_a_redirect_is_not_followed(sandbox, gateway_of, collect, page_states, vendor):
     """The password would go to another host; the page is suspect, as a redirect proves nothing."""
     sandbox.queue_reports(vendor, 5)
     sandbox.faults.add(Fault("redirect", operation="reports"))
     with pytest.raises(errors.VendorUnreachable, match="redirect"):
         collect(gateway_of(vendor))
-    assert states(rows) == {"suspect": 1}
+    assert page_states() == {"suspect": 1}
     assert sandbox.calls.count(vendor, "reports") == 1
 
 
@@ -309,7 +304,7 @@ def test_a_slow_answer_lands_its_whole_records(sandbox, gateway_of, collect, row
     assert collected.records == sum(landed(rows, "reports").values()) < 15
 
 
-def test_text_in_a_wrong_charset_is_flagged(sandbox, gateway_of, collect, rows):
+def test_text_in_a_wrong_charset_is_flagged(sandbox, gateway_of, collect, page_states):
     """The rows land with the characters that could not be read shown so; the bytes wait for a better day."""
     sandbox.queue_replies("wavecom", [("13800000000", "退订谢谢"), ("13800000001", "ok")])
     sandbox.faults.add(Fault("wrong_charset", operation="replies"))
@@ -317,7 +312,7 @@ def test_text_in_a_wrong_charset_is_flagged(sandbox, gateway_of, collect, rows):
         collected = collect(gateway_of("wavecom"), "replies")
     except errors.WireFormatError:
         collected = None
-    assert states(rows)["quarantined"] == 1
+    assert page_states()["quarantined"] == 1
     if collected is not None:
         assert collected.quarantined == 1
 

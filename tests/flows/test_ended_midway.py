@@ -30,10 +30,6 @@ def store_fails(monkeypatch):
     return run
 
 
-def states(rows):
-    return rows("SELECT state FROM sms_batches ORDER BY batch_no")
-
-
 def test_the_error_counts_what_was_accepted_before_the_store_went(
     sandbox, gateway_of, send_to, numbers, store_fails
 ):
@@ -50,7 +46,7 @@ def test_the_error_counts_what_was_accepted_before_the_store_went(
 
 
 def test_a_store_that_is_back_soon_costs_no_outcome(
-    sandbox, gateway_of, send_to, numbers, rows, naps, store_fails
+    sandbox, gateway_of, send_to, numbers, batch_states, naps, store_fails
 ):
     """What was accepted is written down a moment later; nothing is left to run out."""
     # The commit itself, then twice what ended and what was to be claimed.
@@ -58,12 +54,12 @@ def test_a_store_that_is_back_soon_costs_no_outcome(
     with pytest.raises(errors.StoreUnavailable, match="100 accepted"):
         send_to(gateway_of("wavecom", max_in_flight=1), numbers(300), TEXT)
     assert naps.taken == [1.0]
-    assert states(rows) == ["accepted", "prepared", "prepared"]
+    assert batch_states() == ["accepted", "prepared", "prepared"]
     assert sandbox.count_messages("wavecom") == 100
 
 
 def test_what_is_under_way_is_waited_for_when_the_store_fails(
-    sandbox, gateway_of, send_to, numbers, rows, store_fails, monkeypatch
+    sandbox, gateway_of, send_to, numbers, batch_states, store_fails, monkeypatch
 ):
     """The few seconds before a SIGKILL are for signals; nobody is in a hurry here."""
     monkeypatch.setattr("airflow_provider_sms.submitting._GRACE_SECONDS", 0.0)
@@ -71,7 +67,7 @@ def test_what_is_under_way_is_waited_for_when_the_store_fails(
     store_fails(2)
     with pytest.raises(errors.StoreUnavailable, match="200 accepted"):
         send_to(gateway_of("wavecom", max_in_flight=2), numbers(200), TEXT)
-    assert states(rows) == ["accepted", "accepted"]
+    assert batch_states() == ["accepted", "accepted"]
 
 
 def test_an_outcome_that_cannot_be_written_down_is_told_in_the_log(
@@ -92,7 +88,7 @@ def test_an_outcome_that_cannot_be_written_down_is_told_in_the_log(
 
 
 def test_a_codec_that_refuses_in_the_middle_does_not_say_that_nothing_was_sent(
-    sandbox, gateway_of, send_to, numbers, rows
+    sandbox, gateway_of, send_to, numbers, batch_states
 ):
     """A batch before it was accepted, and the error counts it."""
     gateway, calls = gateway_of("wavecom", max_in_flight=1), []
@@ -110,4 +106,4 @@ def test_a_codec_that_refuses_in_the_middle_does_not_say_that_nothing_was_sent(
     assert "of 300 recipients" in str(caught.value)
     assert "recipients 0 accepted" not in str(caught.value)
     assert "nothing was sent" not in str(caught.value)
-    assert 100 * states(rows).count("accepted") == sandbox.count_messages("wavecom") > 0
+    assert 100 * batch_states().count("accepted") == sandbox.count_messages("wavecom") > 0

@@ -44,17 +44,6 @@ def stop():
     signal.signal(signal.SIGTERM, before)
 
 
-def states(rows):
-    """Count the pages by state."""
-    return Counter(rows("SELECT state FROM sms_pages"))
-
-
-def every_record_once(sandbox, rows, vendor):
-    """Whether what was handed over is what landed, each record once."""
-    handed = Counter((each.mobile, each.message_id) for each in sandbox.handed_out_reports(vendor))
-    return handed == Counter(rows("SELECT mobile, vendor_message_id FROM sms_reports"))
-
-
 def on_call(number, original, act):
     """Wrap a function so that it does something at its n-th call."""
     calls = iter(range(1, 1000))
@@ -86,7 +75,7 @@ def die():
 
 @PAGES
 def test_a_page_of_a_long_queue_costs_one_commit(
-    sandbox, gateway_of, collect, store, rows, monkeypatch, vendor, extra, size
+    sandbox, gateway_of, collect, store, monkeypatch, vendor, extra, size, page_states, every_record_once
 ):
     """Its bytes and the next read's intent go together; rows come for many pages at once."""
     sandbox.queue_reports(vendor, size * 60)
@@ -107,44 +96,56 @@ def test_a_page_of_a_long_queue_costs_one_commit(
         event.remove(store.engine, "commit", note)
     assert collected == (60, size * 60, 0, 0, True)
     assert 60 < len(commits) < 60 + 15
-    assert states(rows) == {"landed": 60, "empty": 1}
-    assert every_record_once(sandbox, rows, vendor)
+    assert page_states() == {"landed": 60, "empty": 1}
+    assert every_record_once(vendor)
 
 
 @PAGES
 def test_killed_while_pages_wait_to_land(
-    sandbox, gateway_of, collect, rows, monkeypatch, vendor, extra, size
+    sandbox, gateway_of, collect, every_record_once, monkeypatch, vendor, extra, size, page_states
 ):
     """All of them are in the journal, and the next run lands each once; nothing was being read."""
     sandbox.queue_reports(vendor, size * 5)
     with monkeypatch.context() as patched:
         patched.setattr(filing, "land_gathered", lambda *_: die())
         assert in_a_child(lambda: collect(gateway_of(vendor, **extra))) == signal.SIGKILL
-    assert states(rows)["read"] == 6
+    assert page_states()["read"] == 6
     collected = collect(gateway_of(vendor, **extra))
     assert (collected.pages, collected.records, collected.queue_empty) == (0, size * 5, True)
     assert collected.suspect <= 1
-    assert every_record_once(sandbox, rows, vendor)
+    assert every_record_once(vendor)
 
 
 @PAGES
-def test_killed_with_an_intent_ahead(sandbox, gateway_of, collect, rows, monkeypatch, vendor, extra, size):
+def test_killed_with_an_intent_ahead(
+    sandbox, gateway_of, collect, every_record_once, monkeypatch, vendor, extra, size, page_states
+):
     """Nobody can tell any more that the vendor was not asked: one suspect page, and nothing is lost."""
     sandbox.queue_reports(vendor, size * 5)
     with monkeypatch.context() as patched:
         columns = on_call(3, Gateway.columns_of_reports, die)
         patched.setattr(Gateway, "columns_of_reports", columns)
         assert in_a_child(lambda: collect(gateway_of(vendor, **extra))) == signal.SIGKILL
-    assert states(rows) == {"read": 3, "reading": 1}
+    assert page_states() == {"read": 3, "reading": 1}
     collected = collect(gateway_of(vendor, **extra))
     assert (collected.pages, collected.records, collected.suspect) == (2, size * 5, 1)
-    assert every_record_once(sandbox, rows, vendor)
+    assert every_record_once(vendor)
 
 
 @PAGES
 @pytest.mark.parametrize("moment", [1, 2, 3, 5, 6])
 def test_stopped_between_two_reads(
-    sandbox, gateway_of, collect, rows, monkeypatch, stop, vendor, extra, size, moment
+    sandbox,
+    gateway_of,
+    collect,
+    every_record_once,
+    monkeypatch,
+    stop,
+    vendor,
+    extra,
+    size,
+    moment,
+    page_states,
 ):
     """The intent of the read that will not happen is withdrawn: no page claims that something may be lost."""
     sandbox.queue_reports(vendor, size * 5)
@@ -153,16 +154,18 @@ def test_stopped_between_two_reads(
         patched.setattr(Gateway, "columns_of_reports", end)
         with pytest.raises(stop):
             collect(gateway_of(vendor, **extra))
-    found = states(rows)
+    found = page_states()
     # What was gathered before has landed; the page at hand waits for the next run.
     assert found == +Counter({"landed": moment - 1, "read": 1})
     assert sandbox.calls.count(vendor, "reports") == moment
     assert collect(gateway_of(vendor, **extra)).suspect == 0
-    assert every_record_once(sandbox, rows, vendor)
+    assert every_record_once(vendor)
 
 
 @PAGES
-def test_stopped_during_a_read(sandbox, gateway_of, collect, rows, monkeypatch, stop, vendor, extra, size):
+def test_stopped_during_a_read(
+    sandbox, gateway_of, collect, every_record_once, monkeypatch, stop, vendor, extra, size, page_states
+):
     """A signal that was held back is known by the time of the commit: nothing is announced any more."""
     sandbox.queue_reports(vendor, size * 5)
     with monkeypatch.context() as patched:
@@ -172,38 +175,42 @@ def test_stopped_during_a_read(sandbox, gateway_of, collect, rows, monkeypatch, 
         )
         with pytest.raises(stop):
             collect(gateway_of(vendor, **extra))
-    assert states(rows) == {"landed": 2, "read": 1}
+    assert page_states() == {"landed": 2, "read": 1}
     assert collect(gateway_of(vendor, **extra)).suspect == 0
-    assert every_record_once(sandbox, rows, vendor)
+    assert every_record_once(vendor)
 
 
-def test_a_limit_leaves_no_intent_behind(sandbox, gateway_of, collect, rows, monkeypatch):
+def test_a_limit_leaves_no_intent_behind(
+    sandbox, gateway_of, collect, every_record_once, monkeypatch, page_states
+):
     """Neither a number of pages, which is known ahead, nor a time, which is not."""
     sandbox.queue_reports("wavecom", 1000)
     collect(gateway_of("wavecom"), max_pages=4)
-    assert states(rows) == {"landed": 4}
+    assert page_states() == {"landed": 4}
     with monkeypatch.context() as patched:
         times = iter([False] * 8 + [True] * 8)
         patched.setattr("airflow_provider_sms.collecting.Collector._at_limit", lambda *_, **__: next(times))
         collect(gateway_of("wavecom"))
-    assert states(rows) == {"landed": 8}
+    assert page_states() == {"landed": 8}
     assert collect(gateway_of("wavecom")) == (2, 200, 0, 0, True)
-    assert every_record_once(sandbox, rows, "wavecom")
+    assert every_record_once("wavecom")
 
 
 @PAGES
-def test_what_came_before_an_error_has_landed(sandbox, gateway_of, collect, rows, vendor, extra, size):
+def test_what_came_before_an_error_has_landed(
+    sandbox, gateway_of, collect, rows, vendor, extra, size, page_states
+):
     """The error says how much it is, and its rows are there."""
     sandbox.queue_reports(vendor, size * 5)
     sandbox.faults.add(Fault("reset_after", operation="reports", after=3))
     with pytest.raises(errors.VendorUnreachable, match=f"3 pages with {size * 3} records landed"):
         collect(gateway_of(vendor, **extra))
-    assert states(rows) == {"landed": 3, "suspect": 1}
+    assert page_states() == {"landed": 3, "suspect": 1}
     assert rows("SELECT count(*) FROM sms_reports") == [size * 3]
 
 
 def test_a_store_that_goes_away_with_the_commit_of_bytes_and_intent(
-    sandbox, gateway_of, collect, store, rows, monkeypatch
+    sandbox, gateway_of, collect, store, every_record_once, monkeypatch, page_states
 ):
     """The page is in the spool, and no intent of a read that never was stays behind."""
     sandbox.queue_reports("wavecom", 500)
@@ -219,7 +226,7 @@ def test_a_store_that_goes_away_with_the_commit_of_bytes_and_intent(
         patched.setattr(Journal, "keep", lost)
         with pytest.raises(errors.StoreUnavailable, match="spool"):
             collect(gateway_of("wavecom"))
-    assert "reading" not in states(rows)
+    assert "reading" not in page_states()
     assert collect(gateway_of("wavecom")).suspect == 0
-    assert every_record_once(sandbox, rows, "wavecom")
+    assert every_record_once("wavecom")
     assert not list(store.spool_dir.glob("*.page"))

@@ -7,7 +7,6 @@ import os
 import signal
 import threading
 import time
-from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -24,17 +23,6 @@ LOG = logging.getLogger(__name__)
 SIZE = 2000
 #: From how many bytes on a page is large: none is, or all of these are.
 BOTH_WAYS = pytest.mark.parametrize("large", [1 << 40, 256 << 10], ids=["one-by-one", "behind"])
-
-
-def states(rows):
-    """Count the pages by state."""
-    return Counter(rows("SELECT state FROM sms_pages"))
-
-
-def every_record_once(sandbox, rows):
-    """Whether what was handed over is what landed, each record once."""
-    handed = Counter((each.mobile, each.message_id) for each in sandbox.handed_out_reports("beidoutong"))
-    return handed == Counter(rows("SELECT mobile, vendor_message_id FROM sms_reports"))
 
 
 @pytest.fixture
@@ -58,7 +46,9 @@ def spoil(monkeypatch):
     return spoil
 
 
-def test_a_large_page_is_taken_apart_while_the_next_is_read(sandbox, gateway_of, collect, rows, monkeypatch):
+def test_a_large_page_is_taken_apart_while_the_next_is_read(
+    sandbox, gateway_of, collect, every_record_once, monkeypatch, page_states
+):
     """It waits there until the next read has begun, as it would for ever if that waited for it."""
     sandbox.queue_reports("beidoutong", 4 * SIZE)
     begun = [threading.Event() for _ in range(6)]
@@ -78,24 +68,26 @@ def test_a_large_page_is_taken_apart_while_the_next_is_read(sandbox, gateway_of,
     monkeypatch.setattr(Gateway, "columns_of_reports", taking_apart)
     assert collect(gateway_of("beidoutong", page_size=SIZE)) == (4, 4 * SIZE, 0, 0, True)
     assert waited == [True] * 4
-    assert states(rows) == {"landed": 4, "empty": 1}
-    assert every_record_once(sandbox, rows)
+    assert page_states() == {"landed": 4, "empty": 1}
+    assert every_record_once("beidoutong")
 
 
 @BOTH_WAYS
-def test_an_odd_record_costs_that_record_alone(sandbox, gateway_of, collect, rows, monkeypatch, spoil, large):
+def test_an_odd_record_costs_that_record_alone(
+    sandbox, gateway_of, collect, rows, monkeypatch, spoil, large, page_states
+):
     """The page is in quarantine with its bytes, its other records are rows, and the reading goes on."""
     monkeypatch.setattr(filing, "_LARGE", large)
     sandbox.queue_reports("beidoutong", 4 * SIZE)
     spoil({2, 3}, b"<Mobile>", b"<Mobile>x")
     assert collect(gateway_of("beidoutong", page_size=SIZE)) == (4, 4 * SIZE - 2, 2, 0, True)
-    assert states(rows) == {"landed": 2, "quarantined": 2, "empty": 1}
+    assert page_states() == {"landed": 2, "quarantined": 2, "empty": 1}
     assert rows("SELECT DISTINCT records FROM sms_pages WHERE state = 'quarantined'") == [SIZE - 1]
 
 
 @BOTH_WAYS
 def test_a_page_broken_in_the_middle_costs_what_follows(
-    sandbox, gateway_of, collect, rows, monkeypatch, spoil, large
+    sandbox, gateway_of, collect, rows, monkeypatch, spoil, large, page_states
 ):
     """It came whole and begins with records: it is the vendor who answers, so the reading goes on."""
     monkeypatch.setattr(filing, "_LARGE", large)
@@ -103,13 +95,13 @@ def test_a_page_broken_in_the_middle_costs_what_follows(
     spoil({2, 3, 5}, b"</Mobile>", b"</Mo&bile>")
     collected = collect(gateway_of("beidoutong", page_size=SIZE))
     assert (collected.pages, collected.quarantined, collected.queue_empty) == (5, 3, True)
-    assert states(rows) == {"landed": 2, "quarantined": 3, "empty": 1}
+    assert page_states() == {"landed": 2, "quarantined": 3, "empty": 1}
     assert rows("SELECT DISTINCT records FROM sms_pages WHERE state = 'quarantined'") == [SIZE // 2]
 
 
 @BOTH_WAYS
 def test_two_unreadable_pages_in_a_row_end_the_reading(
-    sandbox, gateway_of, collect, rows, monkeypatch, large
+    sandbox, gateway_of, collect, page_states, monkeypatch, large
 ):
     """Not one page more is read than if each were looked at before the next."""
     monkeypatch.setattr(filing, "_LARGE", large)
@@ -119,7 +111,7 @@ def test_two_unreadable_pages_in_a_row_end_the_reading(
     with pytest.raises(errors.WireFormatError, match="Reading stopped"):
         collect(gateway_of("beidoutong", page_size=SIZE))
     assert sandbox.calls.count("beidoutong", "reports") == 2
-    assert states(rows) == {"quarantined": 2}
+    assert page_states() == {"quarantined": 2}
 
 
 @BOTH_WAYS
@@ -164,7 +156,7 @@ def test_a_web_page_is_looked_at_before_the_next_is_read(sandbox, gateway_of, co
 
 
 def test_a_signal_while_a_page_is_waited_for_does_not_lose_count_of_it(
-    sandbox, gateway_of, store, rows, monkeypatch, naps
+    sandbox, gateway_of, store, page_states, monkeypatch, naps
 ):
     """The run lands it on its way out, and says so."""
 
@@ -203,12 +195,12 @@ def test_a_signal_while_a_page_is_waited_for_does_not_lose_count_of_it(
     finally:
         signal.signal(signal.SIGTERM, before)
     assert collector.so_far.records == SIZE
-    assert states(rows) == {"landed": 1, "read": 1}
+    assert page_states() == {"landed": 1, "read": 1}
 
 
 @BOTH_WAYS
 def test_a_parser_that_fails_leaves_the_careful_one_the_word(
-    sandbox, gateway_of, collect, rows, monkeypatch, large
+    sandbox, gateway_of, collect, every_record_once, monkeypatch, large
 ):
     """Both the glance and the fast reading may fail: every record lands."""
     monkeypatch.setattr(filing, "_LARGE", large)
@@ -217,7 +209,7 @@ def test_a_parser_that_fails_leaves_the_careful_one_the_word(
     assert collect(gateway_of("beidoutong", page_size=SIZE), max_pages=2) == (2, 2 * SIZE, 0, 0, False)
     monkeypatch.setattr(Gateway, "brings_reports", lambda *_: 1 / 0)
     assert collect(gateway_of("beidoutong", page_size=SIZE)) == (1, SIZE, 0, 0, True)
-    assert every_record_once(sandbox, rows)
+    assert every_record_once("beidoutong")
 
 
 def test_a_refusal_that_the_glance_missed_ends_nothing(sandbox, gateway_of, collect, rows, monkeypatch):

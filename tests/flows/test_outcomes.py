@@ -39,15 +39,10 @@ UNKNOWN = [
 ]
 
 
-def states(store_rows):
-    """Give the batches' states in order."""
-    return store_rows("SELECT state FROM sms_batches ORDER BY batch_no")
-
-
 @EACH_VENDOR
 @pytest.mark.parametrize(("fault", "accepted"), UNKNOWN)
 def test_an_unknown_outcome_is_never_repeated_on_its_own(
-    sandbox, gateway_of, send_to, numbers, rows, task, vendor, fault, accepted
+    sandbox, gateway_of, send_to, numbers, batch_states, task, vendor, fault, accepted
 ):
     """One error that counts it and says what to do; a retry of the task submits nothing."""
     sandbox.faults.add(fault)
@@ -59,7 +54,7 @@ def test_an_unknown_outcome_is_never_repeated_on_its_own(
         assert "0 accepted, 0 rejected, 3 unknown, 0 not sent" in str(caught.value)
         assert "on_unknown" in str(caught.value)
         assert "airflow sms settle 'test-send'" in str(caught.value)
-    assert states(rows) == ["unknown"]
+    assert batch_states() == ["unknown"]
     assert sandbox.calls.count(vendor, "send") == 1
     assert sandbox.count_messages(vendor) == 3 * accepted
 
@@ -76,7 +71,9 @@ def test_unknown_can_be_ignored(sandbox, gateway_of, send_to, numbers, vendor):
 
 
 @EACH_VENDOR
-def test_unknown_can_be_sent_again_on_purpose(sandbox, gateway_of, send_to, numbers, rows, vendor):
+def test_unknown_can_be_sent_again_on_purpose(
+    sandbox, gateway_of, send_to, numbers, rows, vendor, batch_states
+):
     """With ``resend``, and with a reference of its own for the second submit."""
     sandbox.faults.add(Fault("reset_before", operation="send"))
     gateway = gateway_of(vendor)
@@ -84,7 +81,7 @@ def test_unknown_can_be_sent_again_on_purpose(sandbox, gateway_of, send_to, numb
         send_to(gateway, numbers(3), TEXT)
     result = send_to(gateway, numbers(3), TEXT, on_unknown="resend")
     assert (result["accepted"], result["unknown"]) == (3, 0)
-    assert states(rows) == ["accepted"]
+    assert batch_states() == ["accepted"]
     references = rows("SELECT vendor_message_id FROM sms_batch_ids WHERE kind = 'reference'")
     assert len(set(references)) == 2
     assert sandbox.accepted_more_than_once() == {}
@@ -112,7 +109,7 @@ def _busy(gateway_of, vendor, sandbox):
 @pytest.mark.parametrize("second", [_refused, _denied, _busy])
 @pytest.mark.parametrize("vendor", ["beidoutong", "wavecom"])
 def test_a_second_submit_that_came_to_nothing_leaves_the_first_in_doubt(
-    sandbox, gateway_of, send_to, numbers, rows, task, vendor, second
+    sandbox, gateway_of, send_to, numbers, rows, task, vendor, second, batch_states
 ):
     """The first was accepted: no later run may take it for unsent, whatever became of ``resend``."""
     sandbox.faults.add(Fault("reset_after", operation="send"))
@@ -120,7 +117,7 @@ def test_a_second_submit_that_came_to_nothing_leaves_the_first_in_doubt(
         send_to(gateway_of(vendor), numbers(3), TEXT, origin=task)
     with pytest.raises(errors.SmsError, match="3 unknown, 0 not sent"):
         send_to(second(gateway_of, vendor, sandbox), numbers(3), TEXT, origin=task, on_unknown="resend")
-    assert states(rows) == ["unknown"]
+    assert batch_states() == ["unknown"]
     assert "an earlier submit may have been accepted" in rows("SELECT error FROM sms_batches")[0]
     sandbox.faults.clear()
     with pytest.raises(errors.SubmitUnknown):
@@ -129,7 +126,7 @@ def test_a_second_submit_that_came_to_nothing_leaves_the_first_in_doubt(
 
 
 def test_a_report_on_the_first_submit_settles_it_after_a_second_came_to_nothing(
-    sandbox, gateway_of, send_to, collect, numbers, rows, task
+    sandbox, gateway_of, send_to, collect, numbers, batch_states, task
 ):
     """Its linkid is kept, and the next run sends nothing."""
     sandbox.faults.add(Fault("reset_after", operation="send"))
@@ -138,13 +135,13 @@ def test_a_report_on_the_first_submit_settles_it_after_a_second_came_to_nothing(
     with pytest.raises(errors.SmsError):
         send_to(_refused(gateway_of, "smsadmin", sandbox), numbers(3), TEXT, origin=task, on_unknown="resend")
     assert collect(gateway_of("smsadmin")).records == 3
-    assert states(rows) == ["accepted"]
+    assert batch_states() == ["accepted"]
     assert send_to(gateway_of("smsadmin"), numbers(3), TEXT, origin=task)["accepted"] == 3
     assert sandbox.count_messages("smsadmin") == 3
 
 
 @EACH_VENDOR
-def test_resend_submits_what_was_unknown_once(sandbox, gateway_of, send_to, numbers, rows, vendor):
+def test_resend_submits_what_was_unknown_once(sandbox, gateway_of, send_to, numbers, batch_states, vendor):
     """What becomes unknown again, or for the first time, is not repeated within the run."""
     sandbox.faults.add(Fault("reset_before", operation="send", times=None))
     gateway = gateway_of(vendor)
@@ -152,23 +149,25 @@ def test_resend_submits_what_was_unknown_once(sandbox, gateway_of, send_to, numb
         with pytest.raises(errors.SubmitUnknown):
             send_to(gateway, numbers(3), TEXT, on_unknown="resend")
         assert sandbox.calls.count(vendor, "send") == calls
-    assert states(rows) == ["unknown"]
+    assert batch_states() == ["unknown"]
 
 
 @pytest.mark.parametrize("on_unknown", ["fail", "ignore", "resend"])
-def test_three_unknowns_in_a_row_end_the_pass(sandbox, gateway_of, send_to, numbers, rows, on_unknown):
+def test_three_unknowns_in_a_row_end_the_pass(
+    sandbox, gateway_of, send_to, numbers, batch_states, on_unknown
+):
     """Whatever is to become of them: the rest stays unsent, and Airflow's retry gets it."""
     sandbox.faults.add(Fault("reset_before", operation="send", times=None))
     with pytest.raises(errors.SubmitNotSent, match="A retry sends what was not sent"):
         send_to(gateway_of("wavecom", max_in_flight=1), numbers(1000), TEXT, on_unknown=on_unknown)
     # A fourth may have been handed to the lane when the third answer came.
-    assert 3 <= states(rows).count("unknown") <= 4
-    assert states(rows).count("unknown") == sandbox.calls.count("wavecom", "send")
+    assert 3 <= batch_states().count("unknown") <= 4
+    assert batch_states().count("unknown") == sandbox.calls.count("wavecom", "send")
 
 
 @EACH_VENDOR
 def test_a_refused_connection_is_tried_again_with_growing_pauses(
-    sandbox, gateway_of, send_to, numbers, naps, rows, vendor
+    sandbox, gateway_of, send_to, numbers, naps, batch_states, vendor
 ):
     """Surely not sent: within the task a few times, then the task's own retry sends it."""
     with (
@@ -182,7 +181,7 @@ def test_a_refused_connection_is_tried_again_with_growing_pauses(
     pauses = [nap for nap in naps.taken if nap > 0.5]
     assert len(pauses) == 2
     assert pauses == sorted(pauses)
-    assert states(rows) == ["not_sent"]
+    assert batch_states() == ["not_sent"]
     assert send_to(gateway_of(vendor), numbers(3), TEXT)["accepted"] == 3
     assert sandbox.count_messages(vendor) == 3
 
@@ -208,7 +207,9 @@ def test_a_vendor_that_stays_busy_is_left_to_the_tasks_retry(sandbox, gateway_of
 
 
 @EACH_VENDOR
-def test_a_terminal_no_stops_the_batches_behind_it(sandbox, gateway_of, send_to, numbers, rows, vendor):
+def test_a_terminal_no_stops_the_batches_behind_it(
+    sandbox, gateway_of, send_to, numbers, batch_states, vendor
+):
     """A wrong password will not get better with the next batch: one call, one error, nothing sent."""
     gateway = gateway_of(vendor, max_in_flight=1, password="wrong-password")
     with pytest.raises(errors.VendorRejected) as caught:
@@ -220,7 +221,7 @@ def test_a_terminal_no_stops_the_batches_behind_it(sandbox, gateway_of, send_to,
     assert sandbox.count_messages(vendor) == 0
     # Mended, the same send goes out whole.
     assert send_to(gateway_of(vendor), numbers(2500), TEXT)["accepted"] == 2500
-    assert set(states(rows)) == {"accepted"}
+    assert set(batch_states()) == {"accepted"}
 
 
 @pytest.mark.parametrize("vendor", ["beidoutong", "wavecom"])
@@ -268,42 +269,42 @@ def success(count, task=77):
     )
 
 
-def test_none_accepted_is_a_no(gateway_of, send_to, numbers, serve_answers, rows):
+def test_none_accepted_is_a_no(gateway_of, send_to, numbers, serve_answers, batch_states):
     """A "Success" for nobody must not end green."""
     port = serve_answers(success(0, task=0))
     with pytest.raises(errors.VendorRejected, match="took none"):
         send_to(gateway_of("beidoutong", port=port, protocol="form"), numbers(3), TEXT)
-    assert states(rows) == ["rejected"]
+    assert batch_states() == ["rejected"]
 
 
 @pytest.mark.parametrize(("vendor", "said"), [("beidoutong", ""), ("wavecom", "0|0|0|77")])
 def test_none_accepted_under_an_id_is_unknown(
-    store, vendor, said, gateway_of, send_to, numbers, serve_answers, rows
+    store, vendor, said, gateway_of, send_to, numbers, serve_answers, batch_states
 ):
     """A clear would send it again, and nobody knows whether the count or the id is right: its reports do."""
     port = serve_answers(said or success(0))
     protocol = {"protocol": "form"} if vendor == "beidoutong" else {}
     with pytest.raises(errors.SubmitUnknown, match="took none"):
         send_to(gateway_of(vendor, port=port, **protocol), numbers(3), TEXT)
-    assert states(rows) == ["unknown"]
+    assert batch_states() == ["unknown"]
     report = Report("77", numbers(3)[1], DeliveryStatus.DELIVERED, "", "", "", datetime.now(UTC))
     page_id = Journal(store).begin(f"sms_{vendor}", vendor, "reports", "reader")
     Journal(store).keep(page_id, b"raw")
     Landing(store).land(page_id, f"sms_{vendor}", vendor, "reports", [report])
     assert [number for _, number in Ledger(store).settle_by_reports()] == [1]
-    assert states(rows) == ["accepted"]
+    assert batch_states() == ["accepted"]
 
 
-def test_a_count_that_is_none_makes_no_no_of_a_yes(gateway_of, send_to, numbers, serve_answers, rows):
+def test_a_count_that_is_none_makes_no_no_of_a_yes(gateway_of, send_to, numbers, serve_answers, batch_states):
     """The vendor took the send and gave it an id: a no would be submitted again, to people who have it."""
     port = serve_answers(success(-1))
     assert send_to(gateway_of("beidoutong", port=port, protocol="form"), numbers(3), TEXT)["accepted"] == 3
-    assert states(rows) == ["accepted"]
+    assert batch_states() == ["accepted"]
 
 
 @pytest.mark.parametrize(("task", "count"), [(77, 0), (0, 2)])
 def test_a_no_that_took_some_is_not_submitted_again(
-    sandbox, gateway_of, send_to, numbers, serve_answers, rows, task, count
+    sandbox, gateway_of, send_to, numbers, serve_answers, rows, task, count, batch_states
 ):
     """A "busy" with a task id or a count may have gone out in part: it is unknown, and stays so."""
     del sandbox
@@ -315,11 +316,13 @@ def test_a_no_that_took_some_is_not_submitted_again(
     for _ in range(2):
         with pytest.raises(errors.SubmitUnknown):
             send_to(gateway_of("beidoutong", port=port, protocol="form"), numbers(3), TEXT)
-    assert states(rows) == ["unknown"]
+    assert batch_states() == ["unknown"]
     assert rows("SELECT attempts FROM sms_batches") == [1]
 
 
-def test_one_refused_text_of_many_does_not_stop_the_others(sandbox, gateway_of, send_to, numbers, rows):
+def test_one_refused_text_of_many_does_not_stop_the_others(
+    sandbox, gateway_of, send_to, numbers, batch_states
+):
     """In a template send each text is judged by itself; the error names what is left."""
     first, second, third = numbers(3)
     people = [
@@ -331,7 +334,7 @@ def test_one_refused_text_of_many_does_not_stop_the_others(sandbox, gateway_of, 
         send_to(gateway_of("wavecom", max_in_flight=1), people, template="您{what}")
     assert "赌博" not in str(caught.value)
     assert "the plan stands, because people may have read it" in str(caught.value)
-    assert states(rows) == ["accepted", "rejected", "accepted"]
+    assert batch_states() == ["accepted", "rejected", "accepted"]
     assert sandbox.count_messages("wavecom") == 2
 
 
@@ -363,17 +366,19 @@ def test_a_no_to_all_ends_the_task_behind_a_refused_text(sandbox, gateway_of, se
 
 
 @EACH_VENDOR
-def test_a_web_page_in_place_of_the_vendor_ends_the_pass(sandbox, gateway_of, send_to, numbers, rows, vendor):
+def test_a_web_page_in_place_of_the_vendor_ends_the_pass(
+    sandbox, gateway_of, send_to, numbers, batch_states, vendor
+):
     """A login page answers everything: what was in flight is unknown, the rest is surely not sent."""
     sandbox.faults.add(Fault("html", operation="send", times=None))
     with pytest.raises(errors.SmsError) as caught:
         send_to(gateway_of(vendor, max_in_flight=2), numbers(5000), TEXT)
     assert f"sms_{vendor}" in str(caught.value)
     assert sandbox.calls.count(vendor, "send") <= 2
-    assert states(rows).count("unknown") <= 2
+    assert batch_states().count("unknown") <= 2
 
 
-def test_a_wsdl_that_cannot_be_read_sends_nothing(sandbox, gateway_of, send_to, numbers, rows):
+def test_a_wsdl_that_cannot_be_read_sends_nothing(sandbox, gateway_of, send_to, numbers, batch_states):
     """Only the service's description was asked for: the batch is surely not sent, not unknown."""
     for fault in (
         Fault("status", operation="wsdl", status=500, times=None),
@@ -386,26 +391,28 @@ def test_a_wsdl_that_cannot_be_read_sends_nothing(sandbox, gateway_of, send_to, 
             send_to(gateway_of("beidoutong", wsdl="fetch"), numbers(3), TEXT, send_key="wsdl")
         assert not isinstance(caught.value, errors.SubmitUnknown)
         assert "sms_beidoutong" in str(caught.value)
-        assert states(rows) == ["not_sent"]
+        assert batch_states() == ["not_sent"]
     sandbox.faults.clear()
     assert send_to(gateway_of("beidoutong", wsdl="fetch"), numbers(3), TEXT, send_key="wsdl")["accepted"] == 3
 
 
-def test_answers_are_written_down_while_the_flow_waits(sandbox, gateway_of, send_to, numbers, rows):
+def test_answers_are_written_down_while_the_flow_waits(sandbox, gateway_of, send_to, numbers, batch_states):
     """A pause before the next submit must not hold back the outcome of the last one."""
     sandbox.faults.add(Fault("busy", operation="send"), Fault("slow", operation="send", seconds=0.3))
     seen = []
 
     def sleep(seconds):
         if seconds > 0.5:
-            seen.append(states(rows))
+            seen.append(batch_states())
 
     gateway = gateway_of("wavecom", max_in_flight=2, requests_per_second=50)
     assert send_to(gateway, numbers(200), TEXT, sleep=sleep)["accepted"] == 200
     assert all("submitting" not in before for before in seen)
 
 
-def test_a_time_that_passed_since_the_first_try_is_left_out(gateway_of, send_to, numbers, store, rows, task):
+def test_a_time_that_passed_since_the_first_try_is_left_out(
+    gateway_of, send_to, numbers, store, batch_states, task
+):
     """What was to go out at eight and could not goes out when it can; a past time would be refused."""
     soon = datetime.now(UTC) + timedelta(hours=1)
     with Sandbox.closed_port() as port, pytest.raises(errors.SubmitNotSent):
@@ -414,7 +421,7 @@ def test_a_time_that_passed_since_the_first_try_is_left_out(gateway_of, send_to,
         connection.execute(text("UPDATE sms_batches SET send_at = '2020-01-01 00:00:00.000000'"))
     then = datetime(2020, 1, 1, tzinfo=UTC)
     assert send_to(gateway_of("linkws"), numbers(3), TEXT, send_at=then, origin=task)["accepted"] == 3
-    assert states(rows) == ["accepted"]
+    assert batch_states() == ["accepted"]
 
 
 @pytest.mark.parametrize(
@@ -438,19 +445,21 @@ def test_a_connection_with_a_mistake_is_one_error_that_names_it(sandbox, vendor,
 
 
 def test_the_batches_behind_one_that_met_a_full_server_wait_as_long_as_it_asked(
-    sandbox, gateway_of, send_to, numbers, rows, naps
+    sandbox, gateway_of, send_to, numbers, batch_states, naps
 ):
     """What the server may have taken is left alone; nothing else is sent to it before its time."""
     sandbox.faults.add(Fault("status", operation="send", status=429, retry_after=7))
     with pytest.raises(errors.SubmitUnknown):
         send_to(gateway_of("wavecom", max_in_flight=1), numbers(300), TEXT)
-    assert states(rows) == ["unknown", "accepted", "accepted"]
+    assert batch_states() == ["unknown", "accepted", "accepted"]
     assert 6 < max(naps.taken) <= 7
 
 
-def test_a_wait_that_is_too_long_for_a_task_is_left_to_airflow(sandbox, gateway_of, send_to, numbers, rows):
+def test_a_wait_that_is_too_long_for_a_task_is_left_to_airflow(
+    sandbox, gateway_of, send_to, numbers, batch_states
+):
     """The rest surely was not sent, so that a retry gets it."""
     sandbox.faults.add(Fault("status", operation="send", status=503, retry_after=600))
     with pytest.raises(errors.SubmitNotSent, match="100 unknown, 200 not sent"):
         send_to(gateway_of("wavecom", max_in_flight=1), numbers(300), TEXT)
-    assert states(rows) == ["unknown", "prepared", "prepared"]
+    assert batch_states() == ["unknown", "prepared", "prepared"]

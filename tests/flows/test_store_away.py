@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-from collections import Counter
 from typing import Any
 
 import pytest
@@ -24,11 +23,6 @@ VENDORS = pytest.mark.parametrize("vendor", ["beidoutong", "wavecom", "smsadmin"
 
 class Stop(BaseException):
     """What Airflow's time-out is: no ``Exception``."""
-
-
-def states(rows):
-    """Count the pages by state."""
-    return Counter(rows("SELECT state FROM sms_pages"))
 
 
 def away(*_: object, **__: object):
@@ -112,7 +106,7 @@ def test_a_page_whose_commit_hangs_is_on_disk_meanwhile(
 
 @VENDORS
 def test_a_kill_while_a_commit_hangs_costs_nothing(
-    sandbox, gateway_of, collect, store, rows, monkeypatch, vendor
+    sandbox, gateway_of, collect, store, page_states, monkeypatch, vendor
 ):
     """Its page waits in the spool, and the next run lands it."""
     monkeypatch.setattr(standby, "_LATE_SECONDS", 0.2)
@@ -125,7 +119,7 @@ def test_a_kill_while_a_commit_hangs_costs_nothing(
     with pytest.raises(Stop):
         collect(gateway_of(vendor))
     monkeypatch.undo()
-    assert states(rows) == {"reading": 1}
+    assert page_states() == {"reading": 1}
     collected = collect(gateway_of(vendor))
     assert (collected.records, collected.suspect) == (15, 0)
     assert list(Spool(store.spool_dir).pages()) == []
@@ -146,7 +140,7 @@ def test_a_commit_that_hangs_and_fails_leaves_one_file(sandbox, gateway_of, coll
 
 
 def test_a_disk_that_does_not_stand_by_is_no_failure_of_the_store(
-    sandbox, gateway_of, collect, rows, monkeypatch
+    sandbox, gateway_of, collect, page_states, monkeypatch
 ):
     """A commit that is late and succeeds needs no spool."""
     monkeypatch.setattr(standby, "_LATE_SECONDS", 0.0)
@@ -160,7 +154,7 @@ def test_a_disk_that_does_not_stand_by_is_no_failure_of_the_store(
     monkeypatch.setattr(Spool, "put", away)
     sandbox.queue_reports("wavecom", 15)
     assert collect(gateway_of("wavecom")).records == 15
-    assert states(rows) == {"landed": 1, "empty": 1}
+    assert page_states() == {"landed": 1, "empty": 1}
 
 
 def test_a_commit_that_is_quick_writes_nothing_else(sandbox, gateway_of, collect, store):
@@ -172,7 +166,7 @@ def test_a_commit_that_is_quick_writes_nothing_else(sandbox, gateway_of, collect
 
 @VENDORS
 def test_a_page_that_was_not_landed_lands_by_the_next_run(
-    sandbox, gateway_of, collect, rows, monkeypatch, vendor
+    sandbox, gateway_of, collect, monkeypatch, vendor, page_states
 ):
     """The store went away between the raw commit and the rows."""
     sandbox.queue_reports(vendor, 15)
@@ -181,29 +175,31 @@ def test_a_page_that_was_not_landed_lands_by_the_next_run(
     with pytest.raises(errors.StoreUnavailable):
         collect(gateway_of(vendor))
     # The page, and the answer that nothing is left, before which it was to land.
-    assert states(rows) == {"read": 2}
+    assert page_states() == {"read": 2}
     monkeypatch.undo()
     collected = collect(gateway_of(vendor))
     assert (collected.pages, collected.records, collected.queue_empty) == (0, 15, True)
-    assert states(rows) == {"landed": 1, "empty": 2}
+    assert page_states() == {"landed": 1, "empty": 2}
 
 
 @VENDORS
-def test_a_dead_readers_intent_is_suspect_once_its_lease_is_over(gateway_of, collect, store, rows, vendor):
+def test_a_dead_readers_intent_is_suspect_once_its_lease_is_over(
+    gateway_of, collect, store, rows, vendor, page_states
+):
     """Not before: it may be alive. Then it is counted and never silent."""
     conn_id = f"sms_{vendor}"
     Leases(store).acquire(conn_id, "reports", "died", 0.5)
     page_id = Journal(store).begin(conn_id, vendor, "reports", "died")
     with pytest.raises(errors.QueueBusy, match="died"):
         collect(gateway_of(vendor))
-    assert states(rows) == {"reading": 1}
+    assert page_states() == {"reading": 1}
     time.sleep(0.6)
     assert collect(gateway_of(vendor)).suspect == 1
     assert rows("SELECT page_id FROM sms_pages WHERE state = 'suspect'") == [page_id]
 
 
 def test_a_reader_that_was_only_slow_still_lands_its_page(
-    sandbox, gateway_of, collect, store, rows, monkeypatch
+    sandbox, gateway_of, collect, store, rows, monkeypatch, page_states
 ):
     """Its intent was called suspect meanwhile; here the page is after all."""
     sandbox.queue_reports("wavecom", 15)
@@ -212,12 +208,12 @@ def test_a_reader_that_was_only_slow_still_lands_its_page(
     def slow(self, page_id, *args: Any, **options: Any):
         Leases(store).acquire("sms_wavecom", "reports", "tester", 0.0)
         Journal(store).mark_suspects("sms_wavecom", "reports")
-        assert states(rows) == {"suspect": 1}
+        assert page_states() == {"suspect": 1}
         keep(self, page_id, *args, **options)
 
     monkeypatch.setattr(Journal, "keep", slow)
     collect(gateway_of("wavecom"), max_pages=1)
-    assert states(rows) == {"landed": 1}
+    assert page_states() == {"landed": 1}
     assert rows("SELECT count(*) FROM sms_reports") == [15]
 
 
@@ -260,7 +256,7 @@ LEFTOVERS = {
 @pytest.mark.parametrize("body", LEFTOVERS.values(), ids=LEFTOVERS)
 @pytest.mark.parametrize("times", [1, 3])
 def test_what_an_earlier_run_left_does_not_stop_this_one(
-    sandbox, gateway_of, collect, store, rows, body, times
+    sandbox, gateway_of, collect, store, page_states, body, times
 ):
     """What the vendor said then says nothing about now: it is put in its place, and the reading begins."""
     sandbox.queue_reports("wavecom", 5)
@@ -269,7 +265,7 @@ def test_what_an_earlier_run_left_does_not_stop_this_one(
         Journal(store).keep(page_id, body, complete=bool(body), problem="" if body else "cut")
     collected = collect(gateway_of("wavecom"))
     assert (collected.records, collected.queue_empty) == (5, True)
-    assert set(states(rows)) <= {"landed", "empty", "quarantined", "suspect"}
+    assert set(page_states()) <= {"landed", "empty", "quarantined", "suspect"}
 
 
 def test_a_clock_that_is_set_back_makes_nobody_sleep_for_hours(
@@ -308,7 +304,7 @@ def test_a_parser_that_fails_does_not_block_the_queue(sandbox, gateway_of, colle
 @VENDORS
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGALRM, signal.SIGINT], ids=lambda n: n.name)
 def test_a_signal_during_the_read_waits_for_the_raw_commit(
-    sandbox, gateway_of, collect, store, rows, vendor, signum
+    sandbox, gateway_of, collect, store, page_states, vendor, signum
 ):
     """Then it is delivered: nothing lost, nothing suspect, and the next run lands the page."""
 
@@ -326,7 +322,7 @@ def test_a_signal_during_the_read_waits_for_the_raw_commit(
         assert time.monotonic() - began > 0.4
     finally:
         signal.signal(signum, before)
-    assert states(rows) == {"read": 1}
+    assert page_states() == {"read": 1}
     assert Leases(store).holder(f"sms_{vendor}", "reports") is None
     assert collect(gateway_of(vendor)).records == 15
     assert Journal(store).counts()[PageState.SUSPECT] == 0
@@ -366,7 +362,7 @@ def refuse(store):
 @pytest.mark.parametrize("queue", ["reports", "replies"])
 @pytest.mark.parametrize("left", [True, False], ids=["left over", "read now"])
 def test_a_page_that_the_store_does_not_take_is_set_aside(
-    sandbox, gateway_of, collect, rows, monkeypatch, refuse, vendor, queue, left
+    sandbox, gateway_of, collect, rows, monkeypatch, refuse, vendor, queue, left, page_states
 ):
     """Its bytes stay, and what comes behind it lands: a queue waits for no page for ever."""
     number = "13812345678"
@@ -379,7 +375,7 @@ def test_a_page_that_the_store_does_not_take_is_set_aside(
             patched.setattr(filing, "land_gathered", away)
             with pytest.raises(errors.StoreUnavailable):
                 collect(gateway_of(vendor), queue, max_pages=1)
-        assert states(rows) == {"read": 1}
+        assert page_states() == {"read": 1}
         getattr(sandbox, f"queue_{queue}")(vendor, 3)
     collected = collect(gateway_of(vendor), queue)
     assert (collected.records, collected.quarantined, collected.queue_empty) == (3 * left, 1, True)

@@ -10,10 +10,12 @@ import subprocess
 import sys
 
 import httpx
+import pytest
 
 from airflow_provider_sms.sandbox.__main__ import main
 
 
+@pytest.mark.usefixtures("programs_hear_ctrl_c")
 def test_the_command_prints_connections_serves_and_ends_quietly():
     """Four ``export`` lines a shell can read, a port that answers, and no traceback on Ctrl-C."""
     command = [sys.executable, "-m", "airflow_provider_sms.sandbox", "--port", "0", "--connections"]
