@@ -34,6 +34,7 @@ from airflow_provider_sms.store.schema import (
     recipients,
     replies,
     reports,
+    sends,
     storms,
     waits,
 )
@@ -258,13 +259,16 @@ class Purge:
 
     def _old_batches(self) -> Any:
         other = batches.alias("other")
-        # A send goes as a whole: while one batch of it is open, people may still need the others.
-        open_too = exists().where(
-            other.c.send_id == batches.c.send_id,
+        # A send goes as a whole: while one batch of it is open, people may still need the others. Asked of
+        # each send, not of each batch: a send may have thousands.
+        open_one = exists().where(
+            other.c.send_id == sends.c.send_id,
             or_(other.c.state.in_(_OUTCOME_OPEN), ~and_(*self._aged_batch(other))),
         )
         return select(batches.c.send_id, batches.c.batch_no, batches.c.recipients).where(
-            batches.c.purged_at.is_(None), *self._aged_batch(batches), ~open_too
+            batches.c.purged_at.is_(None),
+            *self._aged_batch(batches),
+            batches.c.send_id.in_(select(sends.c.send_id).where(~open_one)),
         )
 
     def _purge_batches(self, key: bytes) -> Purged | None:
