@@ -59,7 +59,8 @@ def _national(numbers: Sequence[str]) -> Sequence[str]:
     if max(map(len, numbers)) <= _MOBILE_DIGITS:
         return numbers
     return [
-        (normalise_mobile(number) or number) if len(number) > _MOBILE_DIGITS else number for number in numbers
+        (normalise_mobile(number, landline=True) or number) if len(number) > _MOBILE_DIGITS else number
+        for number in numbers
     ]
 
 

@@ -188,8 +188,8 @@ class Purge:
         """
         Have MySQL and MariaDB count what is in the tables now.
 
-        They keep what they knew when a table was opened, which may be that it is empty: then a chunk's reports
-        are looked for by walking over all batches, and a purge takes a hundred times as long.
+        They keep what they knew when a table was opened, which may be that it is empty: then a chunk's
+        reports are looked for by walking over all batches, and a purge takes a hundred times as long.
         """
         if self._store.dialect in {"mysql", "mariadb"}:
             with self._store.reading() as connection:

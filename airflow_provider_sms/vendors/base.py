@@ -11,6 +11,7 @@ body: it returns the complete records, says that the page is not whole, and neve
 
 from __future__ import annotations
 
+import codecs
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar, NoReturn
@@ -343,7 +344,8 @@ class Vendor:
             raise self.broken(operation, account, f"more than {LONGEST_TEXT:,} bytes, which no page has")
         if whole and not response.complete:
             raise self.broken(operation, account, "a part of its answer; the rest was cut off")
-        return text.decode(response.body, account.charset)
+        # Whatever the charset, a page written by an editor may begin with UTF-8's mark.
+        return text.decode(response.body.removeprefix(codecs.BOM_UTF8), account.charset)
 
     def form(self, account: Account, fields: Mapping[str, str]) -> str:
         """

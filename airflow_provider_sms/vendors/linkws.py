@@ -8,6 +8,7 @@ are read, whatever was asked. Sections: 一 is the Webservice, 二 the HTTP inte
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import re
 from decimal import Decimal
@@ -206,13 +207,13 @@ class LinkWSVendor(Vendor):
     def _integer(self, operation: Operation, account: Account, response: WireResponse) -> str:
         """Give the one integer of an answer, bare or in XML."""
         # An ASPX page may stand in blanks.
-        if response.body.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"):
+        if response.body.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"<"):
             try:
                 answer = single_value(response)
             except errors.WireFormatError as error:
                 raise self.broken(operation, account, str(error)) from None
         else:
-            answer = self.answer_text(operation, account, response).removeprefix("\ufeff").strip()
+            answer = self.answer_text(operation, account, response).strip()
         answer = answer.translate(_DASHES)
         if not _INTEGER.fullmatch(answer):
             raise self.broken(operation, account, "something that is not one integer")

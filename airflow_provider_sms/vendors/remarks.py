@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 #: The most specific first: a sentence about a locked account may mention its password, too.
 _VERDICTS: tuple[tuple[re.Pattern[str], Code], ...] = (
     (
+        re.compile(r"(?:号码|手机号)\S{0,6}黑名单"),
+        Code(
+            "a number of this call is on the vendor's blacklist",
+            errors.VendorRejected,
+            "Ask the vendor which, and take it out of the recipients",
+        ),
+    ),
+    (
         re.compile(
             r"(?:敏感|屏蔽|关键|违禁|非法|违规)(?:词|字|内容|信息)"
             r"|(?:内容|短信|信息).*(?:敏感|屏蔽|违禁|非法|违规)"
@@ -61,7 +69,8 @@ _VERDICTS: tuple[tuple[re.Pattern[str], Code], ...] = (
 )
 #: Of a send: perhaps the vendor has it, or has had it before. "Later" (稍后) may stand beside it.
 _IN_DOUBT = re.compile(
-    r"超时|重复(?:提交|发送)|[等待]审核|审核中|处理中|查询(?:结果|状态)|已经?(?:提交|接收|受理)"
+    r"超时|重复(?:提交|发送)|[等待]审核|审核中|处理中|查询.{0,6}(?:结果|状态)|已经?(?:提交|接收|受理|发送|生成)"
+    r"|部分.{0,6}(?:发送|提交|成功)|网络|内部错误|(?:系统|服务器?|程序|数据库|通道)\S{0,4}异常"
 )
 #: These look like it, and are about what has to be right before anything is taken.
 _OF_THE_ACCOUNT = re.compile(

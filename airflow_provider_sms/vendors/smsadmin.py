@@ -259,14 +259,36 @@ class SmsAdminVendor(Vendor):
         lines = smsadmin_queues.read_lines("" if found else answer, pattern, whole=response.complete)
         if lines.misfit:
             raise self.broken(operation, account, f"something that is no record in line {lines.misfit}")
-        try:
-            records = [make(fields) for fields in lines.fields]
-        except ValueError:
-            raise self.broken(operation, account, "a record whose time is none") from None
-        if lines.complete:
+        records, gaps = _made(lines.fields, make)
+        if gaps and not records:
+            raise self.broken(operation, account, "lines that begin like records, and none that is one")
+        if gaps and pattern is smsadmin_queues.PLAIN_REPLY_LINE:
+            raise self.broken(operation, account, "a record whose time is none")
+        if lines.complete and not gaps:
             return Page(records)
         why = response.problem or ("the body ends early" if response.complete else "the body was cut off")
-        return Page(records, complete=False, problem=f"{len(records)} records arrived whole: {why}")
+        problem = "" if lines.complete else f"{len(records)} records arrived whole: {why}"
+        if gaps:
+            told = ", ".join(str(place + 1) for place in gaps)
+            problem = "; ".join(filter(None, (problem, f"of the records, these cannot be read: {told}")))
+        return Page(records, complete=False, problem=problem, gaps=gaps)
+
+
+def _made(
+    lines: Sequence[tuple[str, ...] | None], make: Callable[[tuple[str, ...]], RecordT]
+) -> tuple[list[RecordT], tuple[int, ...]]:
+    """Make records of the lines' fields; those, and the places of lines of which none can be made."""
+    records: list[RecordT] = []
+    gaps: list[int] = []
+    for place, fields in enumerate(lines):
+        try:
+            if fields is not None:
+                records.append(make(fields))
+                continue
+        except ValueError:
+            pass  # its time is none
+        gaps.append(place)
+    return records, tuple(gaps)
 
 
 def _md5(account: Account) -> str:

@@ -24,13 +24,17 @@ if TYPE_CHECKING:
     from airflow_provider_sms.wire import WireResponse
 
 NUMBER = r"\+?[0-9]{3,20}"
-_TIME = r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2} [0-9]{1,2}:[0-9]{2}:[0-9]{2}"
-_HEAD = rf"({NUMBER})/({_TIME})/([0-9A-Za-z_-]{{0,64}})/"
+_MINUTE = r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2} [0-9]{1,2}:[0-9]{2}"
+_TIME = rf"{_MINUTE}:[0-9]{{2}}"
+_LINKID = "([0-9A-Za-z_-]{0,64})"
+_HEAD = rf"({NUMBER})/({_TIME})/{_LINKID}/"
+#: Where no field holds text of a person's own, nothing can be forged, and the loose forms are as certain.
+_LOOSE_HEAD = rf"({NUMBER})/((?:{_MINUTE}(?::[0-9]{{2}}(?:\.[0-9]{{1,7}})?)?)?)/{_LINKID}/"
 _EXTNO = r"/([0-9]{0,24})"
-#: §8
-REPORT_LINE = re.compile(rf"{_HEAD}([0-9A-Za-z:_.-]{{1,32}}){_EXTNO}")
+#: §8; the statuses are listed nowhere, so any word is one.
+REPORT_LINE = re.compile(rf"{_LOOSE_HEAD}([^/\x00-\x1f]{{0,64}}){_EXTNO}")
 #: §7, ``reve_urlencode``: an escaped content holds neither "/" nor a line break.
-ESCAPED_REPLY_LINE = re.compile(rf"{_HEAD}((?:[0-9A-Za-z+_.~*!'(),:;@$=-]|%[0-9A-Fa-f]{{2}})*){_EXTNO}")
+ESCAPED_REPLY_LINE = re.compile(rf"{_LOOSE_HEAD}((?:[0-9A-Za-z+_.~*!'(),:;@$=-]|%[0-9A-Fa-f]{{2}})*){_EXTNO}")
 #: §7, ``reve``: the content may hold "/"; the other fields cannot, so both ends of the line are certain.
 PLAIN_REPLY_LINE = re.compile(rf"{_HEAD}(.*){_EXTNO}")
 
@@ -39,7 +43,9 @@ _DELIVERED = frozenset({"DELIVRD"})
 _PENDING = frozenset({"ACCEPTD", "ENROUTE"})
 _FAILED = frozenset({"UNDELIV", "EXPIRED", "DELETED", "REJECTD"})
 #: Blacklists (``DTBLACK``, ``MBBLACK``) and the gateways' own codes (``MA:0001``, ``CB:0010``).
-_FAILED_FAMILY = re.compile(r"[A-Z]*BLACK[A-Z]*|[A-Z]{1,3}:[0-9A-Z]{1,5}")
+_FAILED_FAMILY = re.compile(r"[A-Z]*BLACK[A-Z]*|[A-Z]{1,3}:(?!0+\Z)[0-9A-Z]{1,5}")
+#: What a line begins with that is a record, whatever is wrong with the rest of it.
+_RECORD_BEGUN = re.compile(rf"{NUMBER}/")
 
 
 #: Statuses whose word says more than they do.
@@ -54,12 +60,12 @@ class Lines:
     """
     The records of a page.
 
-    :param fields: the fields of each record, in the vendor's order.
+    :param fields: the fields of each record, in the vendor's order; ``None`` for one that cannot be read.
     :param complete: whether the last line is whole, too.
     :param misfit: the first line that is no record, counted from 1; then nothing else is meant to be used.
     """
 
-    fields: list[tuple[str, ...]]
+    fields: list[tuple[str, ...] | None]
     complete: bool = True
     misfit: int = 0
 
@@ -71,15 +77,17 @@ def read_lines(body: str, pattern: re.Pattern[str], *, whole: bool) -> Lines:
     :param whole: whether the body is known to be whole.
     """
     *lines, last = body.split("\n")
-    fields: list[tuple[str, ...]] = []
+    fields: list[tuple[str, ...] | None] = []
+    # A content that is not escaped may hold a line break, and then whose the lines are cannot be told.
+    lenient = pattern is not PLAIN_REPLY_LINE
     for position, raw in enumerate(lines, 1):
         line = raw.strip(" \t\r")
         if not line:
             continue
         found = pattern.fullmatch(line)
-        if found is None:
+        if found is None and not (lenient and _RECORD_BEGUN.match(line)):
             return Lines([], misfit=position)
-        fields.append(found.groups())
+        fields.append(found.groups() if found else None)
     last = last.strip(" \t\r")
     if not whole:
         # A record begins with a number: anything else was never the beginning of one.
@@ -139,7 +147,8 @@ def utc(written: str, zone: ZoneInfo) -> datetime | None:
         local = datetime.fromisoformat(written)
     except ValueError:
         # "2014-10-1 9:05:03": the document shows two digits, the loose form is as certain.
-        local = datetime.strptime(written, "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 - the zone follows
+        layout = "%Y-%m-%d %H:%M:%S" if written.count(":") > 1 else "%Y-%m-%d %H:%M"
+        local = datetime.strptime(written, layout)  # noqa: DTZ007 - the zone follows
     try:
         return local.replace(tzinfo=zone).astimezone(UTC)
     except OverflowError as error:
@@ -185,7 +194,7 @@ def status_of(word: str) -> DeliveryStatus:
     The document lists none. A word of no known family is ``unknown``, not ``failed``: "failed" makes
     people send again, and the word itself is kept beside it.
     """
-    word = word.upper()
+    word = word.strip().upper()
     if word in _DELIVERED:
         return DeliveryStatus.DELIVERED
     if word in _PENDING:

@@ -32,7 +32,7 @@ _NUMBER = r"\+?[0-9]{3,20}"
 _BLANKS = " \t\r\n"
 
 _CODE = re.compile(r"([-\u2013]?[0-9]{1,3})(?:\|(.*))?", re.DOTALL)
-_RECEIPT = re.compile(r"0\|([0-9]{1,6})\|([0-9]{1,6})\|([0-9A-Za-z_,-]*)")
+_RECEIPT = re.compile(r"0\|([0-9]{1,6})\|([0-9]{1,6})\|([0-9A-Za-z_, -]*)")
 _COUNT = re.compile(r"([0-9]{1,6})\|")
 _COUNT_BEGUN = re.compile(r"[-\u2013\ufffd]?[0-9]{0,6}")
 _REPORT = re.compile(rf"({_ID});({_NUMBER});([-\u2013]?[0-9]{{1,6}})(?:\||\Z)")
@@ -42,7 +42,7 @@ _REPORT_BEGUN = re.compile(r"[0-9A-Za-z_-]{0,64}(?:;\+?[0-9]{0,20}(?:;[-\u2013\u
 _REPLY_HEAD = re.compile(rf"(?:\A|\|)({_ID})[;,]({_NUMBER});")
 _REPLY_BEGUN = re.compile(r"[0-9A-Za-z_-]{0,64}(?:[;,]\+?[0-9]{0,20};?)?")
 _HEAD_DAMAGED = re.compile(r"\|[^|;,]*[;,][^|;]*;")
-_HEAD_INSIDE = re.compile(r"[0-9]{1,20}[;,][0-9]{5,20};")
+_HEAD_INSIDE = re.compile(rf"{_ID}[;,]{_NUMBER};")
 #: With half a character before it, a "|" becomes one of these, and a reply a part of the one before it.
 _BARS = "".join(bytes((lead, 0x7C)).decode("gb18030") for lead in range(0x81, 0xFF))
 _SWALLOWED = re.compile(rf"[{_BARS}]{_ID}[;,]{_NUMBER};")
@@ -141,7 +141,12 @@ class WavecomVendor(Vendor):
             self._refuse(Operation.SEND, account, answer)
         accepted, failed = int(found[1]), int(found[2])
         # "One id per number" says the text, one id for two numbers shows the example of §1.1.2.
-        ids = tuple(filter(None, found[3].split(",")))
+        ids = tuple(filter(None, (each.strip() for each in found[3].split(","))))
+        if not all(re.fullmatch(_ID, each) for each in ids):
+            raise self.broken(Operation.SEND, account, "something that is no message id after a yes")
+        if not accepted:
+            # A 0 in place of the id that nothing has.
+            ids = tuple(each for each in ids if each.strip("0"))
         if accepted and not ids:
             raise self.broken(Operation.SEND, account, "a yes without the message ids that belong to it")
         return Receipt(

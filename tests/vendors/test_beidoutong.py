@@ -223,6 +223,12 @@ def test_a_no_that_took_some_leaves_a_send_unknown(account, status, fields, erro
         "请勿重复提交,请稍候",
         "处理中",
         "您的短信待审核",
+        "网络错误,请稍后重试",
+        "服务器内部错误,请稍后重试",
+        "系统异常,请稍后再试",
+        "提交失败,请稍后查询发送结果",
+        "操作失败,部分已发送",
+        "任务已生成,通知通道失败",
     ],
 )
 def test_a_no_that_sounds_like_a_perhaps_leaves_a_send_unknown(account, status, said):
@@ -273,6 +279,8 @@ def test_a_yes_stays_a_yes_where_its_details_are_missing(account):
         ("没有有效的号码", errors.VendorRejected),
         ("号码重复", errors.VendorRejected),
         ("请稍后再试", errors.VendorBusy),
+        ("账号异常", errors.VendorRejected),
+        ("手机号码在黑名单中", errors.VendorRejected),
         ("签名未审核", errors.ContentRejected),
         ("签名审核中", errors.ContentRejected),
         ("模板待审核", errors.VendorRejected),

@@ -87,11 +87,32 @@ def test_forbidden_words_are_told_apart_from_the_errors_text(account, says):
 
 
 @pytest.mark.parametrize(
-    "body", ["0", "0|1", "0|1|0", "0|1|0|a;b", "0|1|0|5|6", "00|1|0|5", "0|-1|0|5", "0|1|0|\ufffd"]
+    "body",
+    [
+        *("0", "0|1", "0|1|0", "0|1|0|a;b", "0|1|0|5|6", "00|1|0|5", "0|-1|0|5", "0|1|0|\ufffd"),
+        *("0|1|0|5 6", "0|1|0| "),
+    ],
 )
 def test_half_a_yes_is_no_receipt(account, says, body):
     with pytest.raises(errors.WireFormatError):
         WAVECOM.parse_submit(account, says(body))
+
+
+@pytest.mark.parametrize(
+    ("body", "accepted", "ids"),
+    [
+        ("0|2|0|123, 124 ", 2, ("123", "124")),
+        ("0|2|0|123,124,", 2, ("123", "124")),
+        ("0|0|1|0", 0, ()),
+        ("0|0|2|0,0", 0, ()),
+        ("0|0|1|640", 0, ("640",)),
+        ("\ufeff0|1|0|123", 1, ("123",)),
+    ],
+)
+def test_a_receipt_in_all_its_spellings(account, says, body, accepted, ids):
+    """Where nothing was taken, a 0 names nothing; any other id contradicts it, and is kept."""
+    receipt = WAVECOM.parse_submit(account, says(body.encode()))
+    assert (receipt.accepted, receipt.message_ids) == (accepted, ids)
 
 
 def test_an_answer_cut_off_is_neither_yes_nor_no(account, says):
@@ -209,6 +230,15 @@ def test_a_bar_swallowed_by_a_broken_character_does_not_join_two_replies(account
     body = TALK.encode("gb18030").replace("好|".encode("gb18030"), b"\xba|")
     with pytest.raises(errors.WireFormatError, match="seems to hold another"):
         WAVECOM.parse_replies(account, says(body))
+
+
+@pytest.mark.parametrize("head", ["134;+8613826588212", "134;1069", "A-B_;13826588212", "134,10690000"])
+def test_whatever_the_head_looks_like_that_a_broken_character_hides(account, says, head):
+    """The text behind it is another person's, who may have asked for silence."""
+    body = b"3|133;+8613900000001;hi\xb0" + f"|{head};退订|135;+8613700000000;d".encode("gb18030")
+    for framing in ({}, {"complete": False}):
+        with pytest.raises(errors.WireFormatError, match="seems to hold another"):
+            WAVECOM.parse_replies(account, says(body, **framing))
 
 
 def test_no_reply_gets_another_persons_text(account, says):

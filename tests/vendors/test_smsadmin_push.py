@@ -1,0 +1,96 @@
+"""The events that smsadmin pushes (§9, §10)."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_sms import errors
+from airflow_provider_sms.vendors.smsadmin import SmsAdminVendor
+
+SMSADMIN = SmsAdminVendor()
+PASSWORD = "p&=s 密"
+
+
+@pytest.fixture
+def account(account_of):
+    return account_of(SMSADMIN, login="uid一", password=PASSWORD)
+
+
+MO = (
+    "Class=mo&SmsName=ID&Mobile=13802102102&Message=%CD%CB%B6%A9"
+    "&LinkId=123456789&RevertTime=2017-09-28%2010:22:13"
+)
+
+
+def test_an_event_may_come_in_the_query_the_body_or_both(account):
+    """§9: the text says POST, the example is a query."""
+    head, _, tail = MO.partition("&Message")
+    events = [
+        SMSADMIN.parse_push(account, MO, b""),
+        SMSADMIN.parse_push(account, "", MO.encode()),
+        SMSADMIN.parse_push(account, head, f"Message{tail}\r\n".encode()),
+        SMSADMIN.parse_push(account, f"token=x&{MO}", MO.encode()),
+    ]
+    assert events[0].account == "ID"
+    assert events[0].record.content == "退订"
+    assert all(event == events[0] for event in events)
+
+
+def test_unescaped_bytes_in_the_query_come_as_latin_1(account):
+    query = MO.replace("%CD%CB%B6%A9", "退订".encode("gbk").decode("latin-1"))
+    assert SMSADMIN.parse_push(account, query, b"").record.content == "退订"
+
+
+@pytest.mark.parametrize(
+    ("sent", "content"),
+    [
+        ("A&B都要", "A&B都要"),
+        ("退订&谢谢", "退订&谢谢"),
+        ("&B", "&B"),
+        ("A&&B & C", "A&&B & C"),
+        ("A&", "A"),
+        ("A%26B", "A&B"),
+    ],
+)
+@pytest.mark.parametrize("by_query", [True, False])
+def test_an_ampersand_that_is_not_escaped_cuts_no_text(account, sent, content, by_query):
+    """§9: the document's own example escapes nothing."""
+    event = MO.replace("%CD%CB%B6%A9", sent)
+    query, body = (event.encode("gbk").decode("latin-1"), b"") if by_query else ("", event.encode("gbk"))
+    assert SMSADMIN.parse_push(account, query, body).record.content == content
+
+
+def test_a_text_cannot_forge_a_field(account):
+    """What stands behind its "&" is a field only where it has a name and a value."""
+    event = MO.replace("%CD%CB%B6%A9", "A&Mobile=13900000000")
+    with pytest.raises(errors.WireFormatError, match="'Mobile' is given twice"):
+        SMSADMIN.parse_push(account, event, b"")
+
+
+@pytest.mark.parametrize("missing", ["Class", "SmsName", "Mobile", "Message", "LinkId", "RevertTime"])
+def test_a_missing_field_is_named(account, missing):
+    query = "&".join(pair for pair in MO.split("&") if not pair.startswith(missing))
+    with pytest.raises(errors.WireFormatError, match=f"'{missing}' is missing"):
+        SMSADMIN.parse_push(account, query, b"")
+
+
+def test_a_field_given_twice_is_no_event(account):
+    with pytest.raises(errors.WireFormatError, match="'Mobile' is given twice"):
+        SMSADMIN.parse_push(account, f"{MO}&Mobile=13802102103", b"")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("SmsName=ID", "SmsName="),
+        ("Mobile=13802102102", "Mobile=138xxxxxxx"),
+        ("2017-09-28%2010:22:13", "2017-02-30%2010:22:13"),
+        ("2017-09-28%2010:22:13", "gestern"),
+        ("%CD%CB%B6%A9", "%E9%80%80%E8%AE%A2"),
+        ("Class=mo", "Class=rpt"),
+        ("ID", "\u4e00"),
+    ],
+)
+def test_a_field_that_holds_something_else_is_no_event(account, field, value):
+    with pytest.raises(errors.WireFormatError):
+        SMSADMIN.parse_push(account, MO.replace(field, value), b"")
