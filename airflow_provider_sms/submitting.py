@@ -132,13 +132,27 @@ class Submitting:
                 self._submit(deque(waiting))
                 # What another run took meanwhile may end as surely not sent, or be refused.
                 waiting = self._open_batches(UNSENT) if self._lost and not self.judge.stopped else []
-            self._settle_by_reports()
+            # What others are submitting would be counted as unknown.
+            self._wait_for_others()
             self._tell(final=True)
         finally:
             self._log.info("::endgroup::")
 
     def _open_batches(self, wanted: Collection[BatchState]) -> list[BatchRow]:
         """Give the batches in the wanted states, once nobody else is submitting any of the send's."""
+        while True:
+            self._wait_for_others()
+            batches = self._ledger.batches(self._send_key)
+            # Another run may have taken some since, and they are not wanted by then, whatever comes of them.
+            if not any(
+                batch.state is BatchState.SUBMITTING and batch.claim_owner != self._owner for batch in batches
+            ):
+                break
+        self._forget_what_changed(batches)
+        return [batch for batch in batches if batch.state in wanted and batch.batch_no not in self._done]
+
+    def _wait_for_others(self) -> None:
+        """Wait until nobody else is submitting any of the send's batches, and settle what can be settled."""
         key = self._send_key
         told = False
         while (busy_until := self._ledger.pending_claims(key, self._owner)) is not None:
@@ -158,9 +172,6 @@ class Submitting:
                 ", ".join(map(str, expired)),
             )
         self._settle_by_reports()
-        batches = self._ledger.batches(key)
-        self._forget_what_changed(batches)
-        return [batch for batch in batches if batch.state in wanted and batch.batch_no not in self._done]
 
     def _forget_what_changed(self, batches: list[BatchRow]) -> None:
         """

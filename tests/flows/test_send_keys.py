@@ -266,3 +266,28 @@ def test_content_and_template_exclude_each_other(gateway_of, send_to, numbers):
     for order in ({"content": "a", "template": "b"}, {}):
         with pytest.raises(errors.PreflightError, match="exactly one"):
             send_to(gateway_of("wavecom"), numbers(1), **order)
+
+
+def test_what_another_run_claims_between_two_looks_is_waited_for(
+    sandbox, gateway_of, send_to, numbers, store, monkeypatch
+):
+    """It is under way and nothing is the matter with it: nobody is to be told that its outcome is unknown."""
+    with Sandbox.closed_port() as port, pytest.raises(errors.SubmitNotSent):
+        send_to(gateway_of("wavecom", port=port), numbers(50), TEXT)
+    ledger, look, met = Ledger(store), Ledger.pending_claims, []
+
+    def claimed_just_after(self, send_key, owner):
+        busy_until = look(self, send_key, owner)
+        met.append(busy_until)
+        if busy_until is None and len(met) == 1:
+            assert ledger.claim(send_key, 1, "another", 60, "r" * 32)
+            answer = (send_key, 1, BatchState.ACCEPTED)
+            threading.Timer(0.2, ledger.settle, answer, {"owner": "another"}).start()
+        return busy_until
+
+    monkeypatch.setattr(Ledger, "pending_claims", claimed_just_after)
+    assert (
+        send_to(gateway_of("wavecom"), numbers(50), TEXT, sleep=lambda _: time.sleep(0.02))["accepted"] == 50
+    )
+    assert len(met) > 2
+    assert sandbox.count_messages("wavecom") == 0
