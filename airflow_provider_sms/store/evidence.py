@@ -3,8 +3,8 @@ What proves that a submit was accepted although its answer was lost.
 
 Two kinds of evidence, both reports that have landed: one that bears an id of the batch (our own
 reference, where the vendor gives it back), or one on a number of the batch that nothing else known to
-the store can explain. Doubt leaves a batch unknown: calling it accepted would only lose messages, but
-nobody would look again.
+the store can explain (see :mod:`~airflow_provider_sms.store.explaining`). Doubt leaves a batch unknown:
+calling it accepted would only lose messages, but nobody would look again.
 
 A report that bears an id of the batch is stronger than whatever the batch was called: it settles one that
 was called rejected or not sent as well, be it by a vendor's answer or by a person.
@@ -12,33 +12,42 @@ was called rejected or not sent as well, be it by a vendor's answer or by a pers
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, or_, select
 
-from airflow_provider_sms.records import BatchState, Queue
+from airflow_provider_sms.records import BatchState
 from airflow_provider_sms.store.claims import add_ids, names_of_messages
 from airflow_provider_sms.store.clock import ServerTime
+from airflow_provider_sms.store.explaining import WINDOW, unexplained
 from airflow_provider_sms.store.plans import UNSENT
-from airflow_provider_sms.store.schema import batch_ids, batches, pages, recipients, reports
+from airflow_provider_sms.store.schema import batch_ids, batches, recipients, reports
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from sqlalchemy import ColumnElement, Row, Select
+    from sqlalchemy import ColumnElement, Row, Select, Update
     from sqlalchemy.engine import Connection
 
-#: How long after a submit (or the time it was scheduled for) its reports may come.
-WINDOW = timedelta(hours=72)
 _WHY_ACCEPTED = "the answer to the submit was lost; delivery reports prove that it was accepted"
 _WHY_ACCEPTED_AFTER_ALL = "it was called rejected or not sent; delivery reports prove that it was accepted"
 
 
-def anything_unknown(connection: Connection, conditions: Sequence[ColumnElement[bool]]) -> bool:
-    """Whether there is a batch whose outcome is not known: nearly never, and this is the cheap way to ask."""
-    unknown = select(batches.c.batch_no).where(batches.c.state == BatchState.UNKNOWN, *conditions)
-    return connection.scalar(unknown.limit(1)) is not None
+def anything_open(
+    connection: Connection, conditions: Sequence[ColumnElement[bool]], *, by_number: bool
+) -> bool:
+    """
+    Whether there is a batch whose outcome, or whose ids, are not known: nearly never, and this asks cheaply.
+
+    :param by_number: as for :func:`settle`.
+    """
+    wanted = [batches.c.state == BatchState.UNKNOWN]
+    if by_number:
+        wanted.append(_by_some_of_its_ids())
+    return any(
+        connection.scalar(select(batches.c.batch_no).where(one, *conditions).limit(1)) is not None
+        for one in wanted
+    )
 
 
 def belied(
@@ -82,12 +91,39 @@ def settle(
     unknown = _locked(connection, (batches.c.state == BatchState.UNKNOWN, *conditions))
     for batch in [*unknown, *_still_unsent(connection, also)]:
         ids = _proving_ids(connection, batch)
-        if not ids and by_number and batch.state == BatchState.UNKNOWN:
-            ids = _unexplained_ids(connection, batch, page_id)
         if ids:
-            _accept(connection, batch, ids)
+            _accept(connection, batch, names_of_messages(ids, batch.recipients))
             settled.append((batch.send_key, batch.batch_no))
+        elif by_number and batch.state == BatchState.UNKNOWN:
+            found = unexplained(connection, batch, page_id)
+            if found:
+                _accept(connection, batch, _note(connection, batch, found))
+                settled.append((batch.send_key, batch.batch_no))
+    if by_number:
+        for batch in _locked(connection, (_by_some_of_its_ids(), *conditions)):
+            _learn_more_ids(connection, batch, page_id)
     return settled
+
+
+def _by_some_of_its_ids() -> ColumnElement[bool]:
+    """Say that a batch was proved accepted by reports, and that more of them may still come."""
+    return and_(
+        batches.c.state == BatchState.ACCEPTED,
+        batches.c.settled_by == "report",
+        batches.c.submitted_at >= ServerTime(-WINDOW.total_seconds()),
+    )
+
+
+def _learn_more_ids(connection: Connection, batch: Row[Any], page_id: str | None) -> None:
+    """Find the ids of the other messages of a batch, where each has its own and one proved it accepted."""
+    known = _ids_by_number(connection, batch)
+    ids = list(known.values())
+    if len(known) == batch.recipients or len(set(ids)) < len(ids):
+        return  # all of them, or one for all
+    found = unexplained(connection, batch, page_id)
+    if found:
+        names = _note(connection, batch, found | known)
+        connection.execute(_this(batch).values(**names))
 
 
 def _still_unsent(connection: Connection, found: Sequence[tuple[str, int]]) -> Iterator[Row[Any]]:
@@ -103,20 +139,44 @@ def _locked(connection: Connection, conditions: Sequence[ColumnElement[bool]]) -
     return connection.execute(statement).all()
 
 
-def _accept(connection: Connection, batch: Row[Any], ids: Sequence[str]) -> None:
-    accepted = (
-        batches.update()
-        .where(batches.c.send_key == batch.send_key, batches.c.batch_no == batch.batch_no)
-        .values(
-            state=BatchState.ACCEPTED,
-            settled_at=ServerTime(),
-            settled_by="report",
-            error=_WHY_ACCEPTED if batch.state == BatchState.UNKNOWN else _WHY_ACCEPTED_AFTER_ALL,
-            **names_of_messages(ids, batch.recipients),
-        )
+def _accept(connection: Connection, batch: Row[Any], names: Mapping[str, str | None]) -> None:
+    accepted = _this(batch).values(
+        state=BatchState.ACCEPTED,
+        settled_at=ServerTime(),
+        settled_by="report",
+        error=_WHY_ACCEPTED if batch.state == BatchState.UNKNOWN else _WHY_ACCEPTED_AFTER_ALL,
+        **names,
     )
     connection.execute(accepted)
-    add_ids(connection, [(batch, dict.fromkeys(ids, "evidence"))])
+
+
+def _this(batch: Row[Any]) -> Update:
+    return batches.update().where(batches.c.send_key == batch.send_key, batches.c.batch_no == batch.batch_no)
+
+
+def _note(connection: Connection, batch: Row[Any], found: Mapping[str, str]) -> dict[str, str | None]:
+    """
+    Note ids that reports on a batch bear, and say which is whose as far as that is known.
+
+    :param found: ids by number.
+    """
+    add_ids(connection, [(batch, dict.fromkeys(found.values(), "evidence"))])
+    if len(found) < batch.recipients and (len(found) == 1 or len(set(found.values())) > 1):
+        # Whether the others have the same id or their own is not known yet.
+        return names_of_messages([], batch.recipients)
+    people = select(recipients.c.mobile).where(*_of(batch)).order_by(recipients.c.seq)
+    ids = [found[mobile] for mobile in connection.scalars(people) if mobile in found]
+    return names_of_messages(ids, batch.recipients)
+
+
+def _of(batch: Row[Any]) -> tuple[ColumnElement[bool], ...]:
+    return recipients.c.send_id == batch.send_id, recipients.c.batch_no == batch.batch_no
+
+
+def _ids_by_number(connection: Connection, batch: Row[Any]) -> dict[str, str]:
+    """Give the ids under which a batch's numbers have reports."""
+    statement = _with_reports(recipients.c.mobile, batch_ids.c.vendor_message_id).where(*_of(batch))
+    return {row.mobile: row.vendor_message_id for row in connection.execute(statement.distinct())}
 
 
 def _proving_ids(connection: Connection, batch: Row[Any]) -> list[str]:
@@ -144,94 +204,3 @@ def _with_reports(*columns: Any) -> Select[Any]:
             ),
         )
     )
-
-
-def _unexplained_ids(connection: Connection, batch: Row[Any], page_id: str | None) -> list[str]:
-    found = _unexplained(connection, batch, page_id)
-    if not found:
-        return []
-    for rival in _rivals(connection, batch):
-        start, end = _window(rival)
-        shared = _shared_numbers(connection, batch, rival)
-        found = [row for row in found if row.mobile not in shared or not start <= row.reported_at <= end]
-    return list(dict.fromkeys(row.vendor_message_id for row in found))
-
-
-def _window(batch: Row[Any]) -> tuple[datetime, datetime]:
-    # Vendors cut their times to whole seconds, so a report may seem to come before its submit.
-    start = batch.submitted_at.replace(microsecond=0)
-    return start, max(batch.submitted_at, batch.send_at or batch.submitted_at) + WINDOW
-
-
-def _unexplained(connection: Connection, batch: Row[Any], page_id: str | None) -> Sequence[Any]:
-    start, end = _window(batch)
-    of_a_batch = (
-        select(1)
-        .where(
-            batch_ids.c.vendor == reports.c.vendor,
-            batch_ids.c.vendor_message_id == reports.c.vendor_message_id,
-        )
-        .exists()
-    )
-    statement = (
-        select(reports.c.vendor_message_id, reports.c.mobile, reports.c.reported_at)
-        .select_from(pages)
-        .join(reports, reports.c.page_id == pages.c.page_id)
-        .join(recipients, recipients.c.mobile == reports.c.mobile)
-        .where(
-            # By way of the pages: none that landed before the submit can hold a report on it.
-            pages.c.conn_id == batch.conn_id,
-            pages.c.queue == Queue.REPORTS,
-            pages.c.landed_at >= start,
-            recipients.c.send_id == batch.send_id,
-            recipients.c.batch_no == batch.batch_no,
-            reports.c.vendor == batch.vendor,
-            reports.c.reported_at.between(start, end),
-            # An id is needed to join the report to the batch afterwards.
-            reports.c.vendor_message_id != "",
-            ~of_a_batch,
-        )
-        .order_by(reports.c.reported_at)
-    )
-    if page_id is not None:
-        statement = statement.where(pages.c.page_id == page_id)
-    return connection.execute(statement).all()
-
-
-def _rivals(connection: Connection, batch: Row[Any]) -> Sequence[Row[Any]]:
-    # Other batches that may have caused such a report: their outcome is open, or the vendor took them
-    # without telling an id. Within one send no number is twice, so its own batches are none.
-    start, end = _window(batch)
-    has_ids = (
-        select(1)
-        .where(
-            batch_ids.c.send_id == batches.c.send_id,
-            batch_ids.c.batch_no == batches.c.batch_no,
-            batch_ids.c.kind != "reference",
-        )
-        .exists()
-    )
-    open_states = (BatchState.UNKNOWN, BatchState.SUBMITTING)
-    statement = select(batches).where(
-        batches.c.vendor == batch.vendor,
-        batches.c.send_key != batch.send_key,
-        batches.c.submitted_at <= end,
-        or_(batches.c.submitted_at >= start - WINDOW, batches.c.send_at >= start - WINDOW),
-        or_(batches.c.state.in_(open_states), and_(batches.c.state == BatchState.ACCEPTED, ~has_ids)),
-    )
-    return connection.execute(statement).all()
-
-
-def _shared_numbers(connection: Connection, batch: Row[Any], rival: Row[Any]) -> set[str]:
-    theirs = recipients.alias("theirs")
-    statement = (
-        select(recipients.c.mobile)
-        .join(theirs, theirs.c.mobile == recipients.c.mobile)
-        .where(
-            recipients.c.send_id == batch.send_id,
-            recipients.c.batch_no == batch.batch_no,
-            theirs.c.send_id == rival.send_id,
-            theirs.c.batch_no == rival.batch_no,
-        )
-    )
-    return set(connection.scalars(statement))

@@ -312,7 +312,8 @@ class Ledger:
         A report that bears an id of the batch proves it, and does so even where the batch is called
         rejected or not sent. With ``by_number``, so does a report on one
         of its numbers, from the same connection, not before the submit and at most 72 hours after it,
-        whose id belongs to no other batch, when no other batch could have caused it.
+        whose id belongs to no other batch, when no other batch could have caused it. Where each message has
+        an id of its own, those of the others are learnt as their reports land.
 
         :param send_key: only this send.
         :param conn_id: only sends through this connection.
@@ -330,7 +331,7 @@ class Ledger:
         with self._store.reading() as connection:
             # Called after every page of reports, while there is nearly never anything to settle.
             belied = evidence.belied(connection, conditions, recent=send_key is None)
-            if not belied and not evidence.anything_unknown(connection, conditions):
+            if not belied and not evidence.anything_open(connection, conditions, by_number=by_number):
                 return []
         return self._store.transact(
             lambda connection: evidence.settle(

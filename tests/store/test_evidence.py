@@ -13,6 +13,7 @@ from airflow_provider_sms.store.settling import decide
 
 UNKNOWN, ACCEPTED = BatchState.UNKNOWN, BatchState.ACCEPTED
 NUMBER = "13800000001"
+OTHER = "13800000002"
 
 
 def state(ledger, send_key="key"):
@@ -51,11 +52,11 @@ def test_a_reference_on_a_strangers_number_proves_nothing(submitted, ledger, lan
 
 def test_a_number_in_time_with_an_unknown_id_proves_it(submitted, ledger, land, make_report, ask):
     """And from then on its reports join by that id."""
-    submitted("key", [[NUMBER, "13800000002"]], UNKNOWN)
+    submitted("key", [[NUMBER, OTHER]], UNKNOWN)
     land([make_report(NUMBER, "5001", at=after(ledger, minutes=3))])
     assert ledger.settle_by_reports(by_number=False) == []
     assert ledger.settle_by_reports() == [("key", 1)]
-    land([make_report("13800000002", "5001", at=after(ledger, minutes=4))])
+    land([make_report(OTHER, "5001", at=after(ledger, minutes=4))])
     assert ask("SELECT delivery FROM sms_message_status ORDER BY mobile") == [("delivered",)] * 2
 
 
@@ -91,7 +92,7 @@ def test_a_report_of_a_known_batch_proves_nothing(submitted, ledger, land, make_
 
 def test_two_batches_that_may_have_caused_it_stay_unknown(submitted, ledger, land, make_report):
     submitted("key", [[NUMBER]], UNKNOWN)
-    submitted("other", [[NUMBER, "13800000002"]], UNKNOWN)
+    submitted("other", [[NUMBER, OTHER]], UNKNOWN)
     land([make_report(NUMBER, "5001", at=after(ledger, minutes=1))])
     assert ledger.settle_by_reports() == []
     assert {state(ledger), state(ledger, "other")} == {UNKNOWN}
@@ -100,8 +101,8 @@ def test_two_batches_that_may_have_caused_it_stay_unknown(submitted, ledger, lan
 def test_a_number_that_only_one_of_them_has_decides(submitted, ledger, land, make_report):
     """The other batch's number settles it, and then the shared number's report says nothing new."""
     submitted("key", [[NUMBER]], UNKNOWN)
-    submitted("other", [[NUMBER, "13800000002"]], UNKNOWN)
-    land([make_report("13800000002", "5001", at=after(ledger, minutes=1))])
+    submitted("other", [[NUMBER, OTHER]], UNKNOWN)
+    land([make_report(OTHER, "5001", at=after(ledger, minutes=1))])
     assert ledger.settle_by_reports() == [("other", 1)]
     land([make_report(NUMBER, "5001", at=after(ledger, minutes=1))])
     assert ledger.settle_by_reports() == []
@@ -122,6 +123,70 @@ def test_an_accepted_batch_without_any_id_is_a_rival(submitted, ledger, land, ma
     submitted("key", [[NUMBER]], UNKNOWN)
     land([make_report(NUMBER, "5001", at=after(ledger, minutes=1))])
     assert ledger.settle_by_reports() == []
+
+
+@pytest.mark.parametrize("keys", [("first", "second"), ("second", "first")])
+@pytest.mark.parametrize("pages", [1, 2])
+def test_a_batch_proved_by_one_of_its_messages_may_have_caused_the_others_reports(
+    submitted, ledger, land, make_report, keys, pages
+):
+    """Each has an id of its own. Called accepted, the second send would be lost, and its task green."""
+    taken, lost = keys
+    submitted(taken, [[NUMBER, OTHER]], UNKNOWN)
+    submitted(lost, [[OTHER]], UNKNOWN)
+    at = ledger.batches(lost)[0].submitted_at + timedelta(minutes=1)
+    reports = [make_report(NUMBER, "5001", at=at), make_report(OTHER, "5002", at=at)]
+    settled = []
+    for part in (reports,) if pages == 1 else ([reports[0]], [reports[1]]):
+        land(part)
+        settled += ledger.settle_by_reports(conn_id="sms_main")
+    assert settled == [(taken, 1)]
+    assert state(ledger, lost) == UNKNOWN
+
+
+def test_a_rival_whose_own_report_is_there_is_none_any_more(submitted, ledger, land, make_report):
+    """One submit, one number, one report: a second one is another's."""
+    submitted("other", [[NUMBER]], UNKNOWN)
+    land([make_report(NUMBER, "5001", at=ledger.batches("other")[0].submitted_at + timedelta(minutes=1))])
+    assert ledger.settle_by_reports() == [("other", 1)]
+    submitted("key", [[NUMBER]], UNKNOWN)
+    land([make_report(NUMBER, "5002", at=after(ledger, minutes=1))])
+    assert ledger.settle_by_reports() == [("key", 1)]
+
+
+def test_a_resent_batch_may_have_caused_two_reports(submitted, ledger, land, make_report):
+    """The answer to the second submit told its id; that of the first one nobody knows."""
+    submitted("other", [[NUMBER]], UNKNOWN)
+    assert ledger.claim("other", 1, "worker", 60, "again", resend=True)
+    assert ledger.settle("other", 1, ACCEPTED, owner="worker", message_ids=["7001"])
+    submitted("key", [[NUMBER]], UNKNOWN)
+    land([make_report(NUMBER, "5001", at=after(ledger, minutes=1))])
+    assert ledger.settle_by_reports() == []
+
+
+def test_what_a_person_called_not_sent_is_a_rival(submitted, ledger, store, land, make_report):
+    submitted("other", [[NUMBER]], UNKNOWN)
+    assert decide(store, "other", 1, BatchState.NOT_SENT, "a person says so")
+    submitted("key", [[NUMBER]], UNKNOWN)
+    land([make_report(NUMBER, "5001", at=after(ledger, minutes=1))])
+    assert ledger.settle_by_reports() == []
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_the_ids_of_the_other_messages_are_learnt_as_their_reports_land(
+    submitted, ledger, land, make_report, ask, first
+):
+    """Each has its own. Otherwise those that come later would be silent for ever; and none gets another's."""
+    submitted("key", [[NUMBER, OTHER]], UNKNOWN)
+    reports = [make_report(NUMBER, "5001", at=after(ledger, minutes=1)), make_report(OTHER, "5002")]
+    reports[1] = reports[1]._replace(occurred_at=after(ledger, minutes=1 + first))
+    land([reports[first]])
+    assert ledger.settle_by_reports(conn_id="sms_main") == [("key", 1)]
+    assert ask("SELECT DISTINCT vendor_message_id FROM sms_messages") == [(None,)]
+    land([reports[1 - first]])
+    assert ledger.settle_by_reports(conn_id="sms_main") == []
+    assert ask("SELECT delivery FROM sms_message_status ORDER BY mobile") == [("delivered",)] * 2
+    assert ask("SELECT message_id, message_ids FROM sms_batches") == [(None, '["5001", "5002"]')]
 
 
 def test_only_what_was_asked_for_is_settled(submitted, ledger, land, make_report):
@@ -158,7 +223,7 @@ def test_our_reference_proves_whatever_the_batch_was_called(
     submitted, ledger, land, make_report, called, asked
 ):
     """The vendor has it: it must never be submitted again."""
-    submitted("key", [[NUMBER], ["13800000002"]], called, vendor="smsadmin")
+    submitted("key", [[NUMBER], [OTHER]], called, vendor="smsadmin")
     land([make_report(NUMBER, "keyref1"), make_report(NUMBER, "keyref2")], vendor="smsadmin")
     assert ledger.settle_by_reports(**asked, by_number=False) == [("key", 1)]
     first, second = ledger.batches("key")
