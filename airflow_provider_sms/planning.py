@@ -85,6 +85,22 @@ def people_of(vendor: Vendor, account: Account, columns: Columns) -> set[str]:
     return set(mobiles)
 
 
+def texts_of(vendor: Vendor, account: Account, columns: Columns, source: str) -> dict[str, str]:
+    """
+    Give what each recipient of a template reads, by number.
+
+    :raises PreflightError: as for :func:`plan_template`.
+    """
+    submits = plan_template(vendor, account, columns, source).submits
+    return {
+        mobile: content
+        for submit in submits
+        for mobile, content in zip(
+            submit.mobiles, submit.contents or [submit.content] * len(submit.mobiles), strict=True
+        )
+    }
+
+
 def plan_text(
     vendor: Vendor,
     account: Account,

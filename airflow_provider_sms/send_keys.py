@@ -10,6 +10,7 @@ that would otherwise end as a green task that sent nothing.
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -71,6 +72,7 @@ def plan_or_go_on(
     if known.fingerprint not in _fingerprints(gateway, order):
         raise _refusal(known, "another text, time, extension or signature", "send this one")
     _check_people(known, planning.people_of(gateway.vendor, gateway.account, people()), ledger)
+    _check_texts(known, _texts(gateway, order, people()), ledger)
     _check_time(gateway, ledger, order)
     return OwnPlan()
 
@@ -198,6 +200,26 @@ def _check_people(known: SendRow, people: set[str], ledger: Ledger) -> None:
         raise _refusal(known, others, "send to these")
 
 
+def _texts(gateway: Gateway, order: SendOrder, columns: Columns) -> dict[str, str]:
+    """Give what each recipient is to read, where that is each one's own."""
+    if order.template is None:
+        return {}
+    return planning.texts_of(gateway.vendor, gateway.account, columns, order.template)
+
+
+def _changed(texts: dict[str, str], ledger: Ledger, send_key: str) -> int:
+    """Count the recipients of the plan who are to read something else now."""
+    planned = ledger.texts(send_key) if texts else {}
+    return sum(planned.get(mobile, content) != content for mobile, content in texts.items())
+
+
+def _check_texts(known: SendRow, texts: dict[str, str], ledger: Ledger) -> None:
+    """Refuse other values for the template's fields: nobody would ever read them."""
+    if changed := _changed(texts, ledger, known.send_key):
+        what = f"other values of the template's fields ({changed:,} recipients would read something else)"
+        raise _refusal(known, what, "send these")
+
+
 def _check_time(gateway: Gateway, ledger: Ledger, order: SendOrder) -> None:
     """Refuse to send at once what the caller now wants later, where the plan knows no time to come."""
     wanted, _ = planning.written_moment(gateway.account, order.send_at)
@@ -225,7 +247,7 @@ def _go_on(
     same = known.fingerprint in _fingerprints(gateway, order)
     unread = ledger.states(order.send_key) <= UNSENT
     scheduled = ledger.scheduled(order.send_key)
-    people, batches = set[str](), list[PlannedBatch]()
+    people, texts, batches = set[str](), dict[str, str](), list[PlannedBatch]()
     were_read = False
     try:
         columns = recipients()
@@ -233,6 +255,8 @@ def _go_on(
         people = planning.people_of(gateway.vendor, gateway.account, columns)
         if unread:
             batches = _cut(gateway, order, columns, log, scheduled)
+        else:
+            texts = _texts(gateway, order, columns)
     except Exception as failure:
         if unread and (were_read or not same):
             # Neither the first text nor the first people are what the caller wants any more.
@@ -250,32 +274,28 @@ def _go_on(
             "plan is replaced and has %s recipients now", f"{len(people):,}",
         )  # fmt: skip
         return OwnPlan(_submissions(batches), made_at)
+    left_out = ""
     if replaced is Replaced.STANDS:
         if not same:
             log.warning("text, time, extension or signature differ from the first try's: %s", IT_STANDS)
         _check_time(gateway, ledger, order)
-        _tell_who_is_left_out(ledger, order, people, log)
-    return OwnPlan(made_at=made_at)
+        with suppress(PreflightError):  # purged: nobody can tell any more
+            left_out = _left_out(ledger, order, people, log)
+            if same and (changed := _changed(texts, ledger, order.send_key)):
+                log.warning(
+                    "the values of the template's fields differ from the first try's for %s recipients: %s",
+                    f"{changed:,}", IT_STANDS,
+                )  # fmt: skip
+    return OwnPlan(made_at=made_at, left_out=left_out)
 
 
-def _tell_who_is_left_out(
-    ledger: Ledger, order: SendOrder, people: set[str], log: logging.Logger | Any
-) -> None:
-    """
-    Count the recipients who are not in the plan.
-
-    :raises PreflightError: and nothing is left to send: the task would end green although they got nothing.
-    """
-    try:
-        left_out = len(people - ledger.people(order.send_key)) if people else 0
-    except PreflightError:
-        return  # purged: nobody can tell any more
-    if not left_out:
-        return
+def _left_out(ledger: Ledger, order: SendOrder, people: set[str], log: logging.Logger | Any) -> str:
+    """Count the recipients who are not in the plan: once the rest is sent, the task must not be green."""
+    count = len(people - ledger.people(order.send_key)) if people else 0
+    if not count:
+        return ""
     problem = (
-        f"{left_out:,} numbers are not in this send's plan and get nothing; send to them under a new send_key"
+        f"{count:,} numbers are not in this send's plan and get nothing; send to them under a new send_key"
     )
     log.warning(problem)
-    done = {BatchState.ACCEPTED} | ({BatchState.UNKNOWN} if order.on_unknown == "ignore" else set())
-    if ledger.states(order.send_key) <= done:
-        raise _counted([problem], ledger, order)
+    return problem

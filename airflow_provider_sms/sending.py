@@ -76,7 +76,8 @@ def send(
     :param recipients: gives the columns of recipients.
     :return: ``{"send_key", "recipients", "segments", "accepted", "rejected", "unknown", "not_sent"}``,
         counted in recipients (and segments).
-    :raises PreflightError: the input cannot be used; what was accepted before is counted.
+    :raises PreflightError: the input cannot be used, or names people who are not in the plan of a known key;
+        what was accepted is counted.
     :raises VendorRejected: the vendor refused a batch; others may be accepted.
     :raises SubmitNotSent: batches are left that surely were not sent.
     :raises StoreUnavailable: the store went away; the counts are in the text where it can still be asked.
@@ -101,7 +102,11 @@ def send(
     except (errors.PreflightError, errors.StoreUnavailable) as failure:
         raise _counted(failure, ledger, order.send_key) from failure
     _keep_balance(gateway, store, submitting.judge.remaining)
-    return _conclude(ledger.summary(order.send_key), submitting.judge, order, log)
+    summary = ledger.summary(order.send_key)
+    result = _conclude(summary, submitting.judge, order, log)
+    if own.left_out:
+        raise errors.PreflightError([own.left_out], "send", summary.in_words())
+    return result
 
 
 def _checked(order: SendOrder) -> SendOrder:

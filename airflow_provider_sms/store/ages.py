@@ -9,7 +9,7 @@ from sqlalchemy import and_, case, func, select
 from airflow_provider_sms.records import BatchState, DeliveryStatus
 from airflow_provider_sms.store.attention import OPEN_STATES
 from airflow_provider_sms.store.clock import Elapsed, ServerTime
-from airflow_provider_sms.store.evidence import WINDOW
+from airflow_provider_sms.store.explaining import WINDOW
 from airflow_provider_sms.store.schema import batch_ids, batches, pages, reports
 
 if TYPE_CHECKING:

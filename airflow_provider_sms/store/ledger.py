@@ -118,6 +118,24 @@ class Ledger:
                 raise _purged(send_key, purged_at)
             return set(connection.scalars(numbers.where(sends.c.send_key == send_key)))
 
+    def texts(self, send_key: str) -> dict[str, str]:
+        """
+        Give what each recipient of a template send reads, by number.
+
+        :raises PreflightError: it was purged.
+        """
+        purged = select(func.max(batches.c.purged_at)).where(batches.c.send_key == send_key)
+        of_batch = and_(
+            batches.c.send_id == recipients.c.send_id, batches.c.batch_no == recipients.c.batch_no
+        )
+        read = func.coalesce(recipients.c.content, batches.c.content)
+        texts = select(recipients.c.mobile, read).join(batches, of_batch)
+        with self._store.reading() as connection:
+            if (purged_at := connection.scalar(purged)) is not None:
+                raise _purged(send_key, purged_at)
+            rows = connection.execute(texts.where(batches.c.send_key == send_key))
+            return {row[0]: row[1] for row in rows}
+
     def submission(self, send_key: str, batch_no: int) -> Submission:
         """
         Give one batch as the vendor's codec takes it, with the reference of its plan or last claim.

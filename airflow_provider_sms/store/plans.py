@@ -34,10 +34,12 @@ class OwnPlan(NamedTuple):
     :param submissions: the batches that it put there, by their numbers: nobody has to read them again.
     :param made_at: when the plan was made that this run put there, or found to be its own; ``None`` where
         it goes on with whatever stands there.
+    :param left_out: who is wanted and not in the plan, in words; empty if nobody.
     """
 
     submissions: Mapping[int, Submission] = MappingProxyType({})
     made_at: datetime | None = None
+    left_out: str = ""
 
 
 @dataclass(frozen=True, slots=True)

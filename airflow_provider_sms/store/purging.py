@@ -24,7 +24,7 @@ from airflow_provider_sms.errors import PreflightError
 from airflow_provider_sms.records import BatchState, PageState, Queue
 from airflow_provider_sms.store import bulk
 from airflow_provider_sms.store.clock import ServerTime
-from airflow_provider_sms.store.evidence import WINDOW
+from airflow_provider_sms.store.explaining import WINDOW
 from airflow_provider_sms.store.number_hash import MARK, pseudonym
 from airflow_provider_sms.store.schema import (
     batch_ids,

@@ -14,7 +14,7 @@ from sqlalchemy import and_, func, or_, select
 from airflow_provider_sms.records import BatchState, Queue
 from airflow_provider_sms.redact import mask_number
 from airflow_provider_sms.store.clock import ServerTime
-from airflow_provider_sms.store.evidence import WINDOW
+from airflow_provider_sms.store.explaining import WINDOW
 from airflow_provider_sms.store.schema import balances, batch_ids, batches, pages, recipients, reports
 
 if TYPE_CHECKING:

@@ -87,10 +87,16 @@ def test_an_unchanged_plan_stays_as_it_is(gateway_of, send_to, numbers, task, ro
 def test_the_plan_stands_once_somebody_may_have_read_it(
     sandbox, gateway_of, send_to, numbers, task, partly_sent, caplog
 ):
-    """A template that renders the time gives another text each try; some have read the first already."""
+    """
+    A template that renders the time gives another text each try; some have read the first already.
+
+    The rest of the plan goes out, and the task is not green: the others got nothing.
+    """
     partly_sent("八点【公司】")
-    result = send_to(gateway_of("wavecom"), numbers(300), "九点【公司】", origin=task)
-    assert result["accepted"] == result["recipients"] == 200
+    with pytest.raises(
+        errors.PreflightError, match=r"of 200 recipients 200 accepted(.|\n)*100 numbers are not"
+    ):
+        send_to(gateway_of("wavecom"), numbers(300), "九点【公司】", origin=task)
     assert {message.content for message in sandbox.messages("wavecom")} == {"八点【公司】"}
     assert "the plan stands, because people may have read it" in caplog.text
     assert "100 numbers are not in this send's plan and get nothing" in caplog.text
@@ -228,6 +234,47 @@ def test_others_than_the_plans_make_no_green_task(sandbox, gateway_of, send_to, 
     assert str(OTHERS)[:7] not in caplog.text
     assert send_to(gateway_of("wavecom"), numbers(2), TEXT, origin=task)["accepted"] == 5
     assert sandbox.count_messages("wavecom") == 5
+
+
+CODE = "{name}，您的验证码 {code}【公司】"
+
+
+def with_code(people, code):
+    return [{"mobile": mobile, "name": "李", "code": code} for mobile in people]
+
+
+@pytest.mark.parametrize("vendor", ["wavecom", "smsadmin"])
+def test_other_values_of_a_templates_fields_are_refused(sandbox, gateway_of, send_to, numbers, vendor):
+    """Nobody would ever read them: a green task would say that they were sent."""
+    people = numbers(3)
+    send_to(gateway_of(vendor), with_code(people, "1111"), template=CODE)
+    changed = [*with_code(people[:1], "1111"), *with_code(people[1:], "2222")]
+    with pytest.raises(errors.PreflightError, match=r"2 recipients would read something else"):
+        send_to(gateway_of(vendor), changed, template=CODE)
+    send_to(gateway_of(vendor), reversed(with_code(people, "1111")), template=CODE)
+    assert sandbox.count_messages(vendor) == 3
+
+
+def test_other_values_in_a_retry_are_told(sandbox, gateway_of, send_to, numbers, task, caplog):
+    """Some have read the first ones, so these go out to the rest as well, as any other text would."""
+    people = numbers(2)
+    sandbox.account("wavecom").balance = 1
+    with pytest.raises(errors.InsufficientBalance):
+        send_to(
+            gateway_of("wavecom", max_in_flight=1),
+            [*with_code(people, "1111")[:1], {"mobile": people[1], "name": "王", "code": "1112"}],
+            template=CODE,
+            origin=task,
+        )
+    sandbox.account("wavecom").balance = 100
+    result = send_to(gateway_of("wavecom"), with_code(people, "2222"), template=CODE, origin=task)
+    assert result["accepted"] == 2
+    assert {message.content for message in sandbox.messages("wavecom")} == {
+        "李，您的验证码 1111【公司】",
+        "王，您的验证码 1112【公司】",
+    }
+    assert "differ from the first try's for 2 recipients: the plan stands" in caplog.text
+    assert "2222" not in caplog.text
 
 
 def test_a_plan_replaced_under_a_run_is_not_sent_by_halves(
