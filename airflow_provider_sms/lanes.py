@@ -15,6 +15,8 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
+from airflow_provider_sms.errors import SubmitNotSent
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 #: Seconds for which a batch may stand ready. Its claim outlives the submit itself by more than this.
 READY_SECONDS = 5.0
+#: A process may be stopped for a while at any moment. What was claimed so long ago is not begun with: once
+#: its claim has run out, somebody may submit it again.
+_LATEST_START = 2 * READY_SECONDS
 
 
 class Claimed(NamedTuple):
@@ -171,6 +176,9 @@ class Lanes:
 
     def _submit(self, claimed: Claimed) -> Answer:
         began = time.monotonic()
+        if began - claimed.since > _LATEST_START:
+            msg = "the process stood still between the claim and the submit: nothing was submitted"
+            return Answer(claimed, None, SubmitNotSent(msg), 0.0)
         receipt, failure = None, None
         try:
             receipt = self._carry(claimed.submission)

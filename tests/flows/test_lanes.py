@@ -8,15 +8,16 @@ from types import SimpleNamespace
 
 import pytest
 
+from airflow_provider_sms.errors import SubmitNotSent
 from airflow_provider_sms.lanes import Claimed, Lanes
 
 PATIENCE = 20.0
 
 
-def claimed(number):
-    """Give a batch as far as lanes look at it."""
+def claimed(number, ago=0.0):
+    """Give a batch as far as lanes look at it, claimed so many seconds ago."""
     batch = SimpleNamespace(send_key="one", batch_no=number, claimed_at=datetime.now(UTC))
-    return Claimed(batch, SimpleNamespace(reference=f"r{number}"), time.monotonic())
+    return Claimed(batch, SimpleNamespace(reference=f"r{number}"), time.monotonic() - ago)
 
 
 @pytest.mark.parametrize("kind", [ValueError, SystemExit, KeyboardInterrupt, GeneratorExit])
@@ -32,4 +33,17 @@ def test_a_submit_that_ends_oddly_ends(kind):
     assert lanes.busy == 0
     assert sorted(str(answer.failure) for answer in lanes.answers) == ["r0", "r1"]
     assert all(isinstance(answer.failure, kind) for answer in lanes.answers)
+    lanes.close()
+
+
+def test_what_was_claimed_long_ago_is_not_begun_with():
+    """The process was stopped in between: the claim may be somebody else's by now."""
+    carried = []
+    lanes = Lanes(carried.append, 1)
+    lanes.hand_over([claimed(0, ago=11), claimed(1, ago=1)])
+    lanes.wait_for_all(PATIENCE)
+    lanes.go_on()
+    lanes.wait_for_all(PATIENCE)
+    assert [type(answer.failure) for answer in lanes.answers] == [SubmitNotSent, type(None)]
+    assert [submission.reference for submission in carried] == ["r1"]
     lanes.close()
