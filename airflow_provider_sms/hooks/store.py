@@ -16,6 +16,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 
 from airflow_provider_sms.errors import PreflightError, StoreUnavailable
 from airflow_provider_sms.hooks import known_stores
+from airflow_provider_sms.hooks.driver_options import blamed_on, driver_options
 from airflow_provider_sms.hooks.missing import failed_source
 from airflow_provider_sms.redact import secret_forms
 
@@ -31,6 +32,7 @@ _DRIVERS = {
     "postgres": ("postgresql+psycopg", "postgres"),
     "mysql": ("mysql+pymysql", "mysql"),
 }
+_IN_MEMORY = ":memory:"
 #: Executors whose tasks all run on the scheduler's own machine.
 _LOCAL_EXECUTORS = frozenset({"LocalExecutor", "SequentialExecutor", "DebugExecutor"})
 
@@ -51,8 +53,8 @@ def open_store(conn_id: str | None = None) -> Store:
 
     :param conn_id: id of a SQLite, PostgreSQL or MySQL connection, or of any whose extra
         ``sqlalchemy_scheme`` says how SQLAlchemy calls the database; the default one need not exist.
-    :raises PreflightError: the connection is missing or of another type, or SQLite is used where workers
-        run on several machines.
+    :raises PreflightError: the connection is missing or of another type, names no file or has an extra that
+        its driver does not take, or SQLite is used where workers run on several machines.
     :raises StoreUnavailable: the store does not answer, or is newer than this package; or its connection
         could not be looked up, or was used before and is not found now.
     """
@@ -123,13 +125,16 @@ def _open(url: URL, connect_args: dict[str, Any], wanted: str) -> Store:
         spool = spool / "stores" / quote(wanted, safe="")
     if url.get_backend_name() == "sqlite":
         _refuse_shared_sqlite(wanted)
-    return Store.open(
-        url,
-        spool_dir=spool,
-        connect_args=connect_args,
-        number_hash_key=_number_hash_key(),
-        connections=conf.getint("sms", "store_connections", fallback=CONNECTIONS),
-    )
+    hash_key = _number_hash_key()
+    connections = conf.getint("sms", "store_connections", fallback=CONNECTIONS)
+    with blamed_on(connect_args, f"store connection {wanted!r}"):
+        return Store.open(
+            url,
+            spool_dir=spool,
+            connect_args=connect_args,
+            number_hash_key=hash_key,
+            connections=connections,
+        )
 
 
 def _sqlite_url(path: str) -> URL:
@@ -150,19 +155,20 @@ def _address(connection: Any, conn_id: str) -> tuple[URL, dict[str, Any]]:
 
     for form in secret_forms(connection.password or ""):
         mask_secret(form)
-    extra = dict(connection.extra_dejson)
     if connection.conn_type == "sqlite":
-        return _sqlite_url(_sqlite_path(connection)), {}
+        return _sqlite_url(_sqlite_path(connection, conn_id)), {}
+    extra = dict(connection.extra_dejson)
     if connection.conn_type in _DRIVERS:
         driver, extra_name = _DRIVERS[connection.conn_type]
         _require_driver(driver.partition("+")[2], extra_name, conn_id)
-    elif not (driver := str(extra.pop("sqlalchemy_scheme", ""))):
+    elif not (driver := str(extra.get("sqlalchemy_scheme") or "")):
         msg = (
             f"its type is {connection.conn_type!r}: a store is a connection of type sqlite, postgres or "
             "mysql, or has the extra sqlalchemy_scheme"
         )
         raise PreflightError([msg], f"store connection {conn_id!r}")
-    extra.pop("client", None)  # which MySQL driver Airflow's own hook shall take; ours is pymysql
+    where = f"store connection {conn_id!r}"
+    options = driver_options(extra, driver.partition("+")[2], where, password=bool(connection.password))
     url = URL.create(
         driver,
         username=connection.login or None,
@@ -171,15 +177,21 @@ def _address(connection: Any, conn_id: str) -> tuple[URL, dict[str, Any]]:
         port=connection.port or None,
         database=connection.schema or None,
     )
-    return url, extra
+    return url, options
 
 
-def _sqlite_path(connection: Any) -> str:
+def _sqlite_path(connection: Any, conn_id: str) -> str:
     # sqlite:////a/b.db arrives with an empty host and the path as schema; forms put it into the host.
-    path = connection.host or ""
-    if not path and connection.schema:
-        path = f"/{connection.schema.lstrip('/')}"
-    return path or str(airflow_home() / "sms" / "sms.db")
+    if path := str(connection.host or ""):
+        return path
+    if path := str(connection.schema or "").lstrip("/"):
+        return path if path == _IN_MEMORY else f"/{path}"
+    default = airflow_home() / "sms" / "sms.db"
+    msg = (
+        "it names no file, which SQLAlchemy takes for a store in memory: give the path of a file as its host "
+        f"(where there is no connection {DEFAULT_STORE_CONN_ID!r}, that is {default})"
+    )
+    raise PreflightError([msg], f"store connection {conn_id!r}")
 
 
 def _require_driver(module: str, extra: str, conn_id: str) -> None:

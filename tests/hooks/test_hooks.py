@@ -239,6 +239,26 @@ def test_the_store_may_be_named_by_an_address_or_json(monkeypatch, tmp_path):
         store.close()
 
 
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("sqlite://", "names no file.*give the path of a file"),
+        ("sqlite:///", "names no file.*give the path of a file"),
+        ("sqlite:///:memory:", "a store in memory would forget"),
+        ('{"conn_type": "sqlite", "host": ":memory:"}', "a store in memory would forget"),
+    ],
+)
+def test_a_connection_without_a_file_is_not_taken_for_the_file_in_airflows_home(
+    monkeypatch, tmp_path, address, says
+):
+    """SQLAlchemy takes it for a store in memory, which nobody can want."""
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    monkeypatch.setenv("AIRFLOW_CONN_SMS_STORE", address)
+    with pytest.raises(errors.PreflightError, match=says):
+        open_store()
+    assert not (tmp_path / "sms" / "sms.db").exists()
+
+
 def test_without_a_connection_the_store_is_a_file_in_airflows_home(monkeypatch, tmp_path):
     """Made on first use."""
     monkeypatch.delenv("AIRFLOW_CONN_SMS_STORE", raising=False)
