@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow.sdk import ObjectStoragePath
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
 MOBILE = "mobile"
 Columns = dict[str, list[Any]]
@@ -36,6 +36,8 @@ _BETWEEN_NUMBERS = re.compile(r"[,;，；、\n]")
 _SHOWABLE = re.compile(r"(?!.*[0-9]{5})[A-Za-z_][A-Za-z0-9_]{0,39}")
 #: What an only column is never called: a number, were it a wrong or rounded one.
 _NUMBER = re.compile(r"[-+0-9.,()\sEe]{5,}")
+#: What drivers raise of options that they do not take, before they connect.
+_OF_OPTIONS = (AttributeError, FileNotFoundError, NotImplementedError, PermissionError, TypeError, ValueError)
 _NAMED_BY_NUMBERS = (
     "a field is named by a number, so its owner would get nothing: name the field with the numbers 'mobile'; "
     "pandas reads a file without a header line with header=None"
@@ -86,13 +88,14 @@ def from_sql(engine: Engine, sql: str) -> Columns:
 
     :param engine: where to run it.
     :param sql: one SELECT.
+    :raises PreflightError: the statement gives no rows, or the driver does not take what its connection says.
     :raises SubmitNotSent: the query failed, which another try may mend.
     """
-    from sqlalchemy.exc import DBAPIError, ResourceClosedError
+    from sqlalchemy.exc import DBAPIError, ResourceClosedError, SQLAlchemyError
 
     try:
         # no_parameters: a literal % in the statement is no placeholder.
-        with _unlogged(engine), engine.connect().execution_options(no_parameters=True) as connection:
+        with _unlogged(engine), _connect(engine).execution_options(no_parameters=True) as connection:
             result = connection.exec_driver_sql(sql)
             names = [str(name) for name in result.keys()]  # noqa: SIM118 - a result, not a dict
             rows = result.fetchall()
@@ -102,6 +105,8 @@ def from_sql(engine: Engine, sql: str) -> Columns:
     except DBAPIError as error:
         # SQLite's own words quote a wrong statement from where it is wrong.
         reason = mask_numbers(describe(error.orig))
+    except SQLAlchemyError as error:
+        reason = type(error).__name__
     else:
         reason = ""
     if reason:
@@ -110,6 +115,16 @@ def from_sql(engine: Engine, sql: str) -> Columns:
         raise SubmitNotSent(msg)
     _check_names(names)
     return _named({name: [row[position] for row in rows] for position, name in enumerate(names)})
+
+
+def _connect(engine: Engine) -> Connection:
+    try:
+        return engine.connect()
+    except _OF_OPTIONS as error:
+        kind = type(error).__name__
+    # Out here nothing hangs on it: the original may quote an option's value.
+    problem = f"the driver of the database does not take what its connection says ({kind}): correct its extra"
+    raise PreflightError([problem], "recipients")
 
 
 @contextmanager

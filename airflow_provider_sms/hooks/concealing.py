@@ -3,7 +3,7 @@ Keep texts and numbers out of the "Rendered Template" page, and out of the datab
 
 Airflow renders an operator's template fields, stores them, and shows them to whoever may see the task. What
 is somebody's number or message is therefore wrapped as soon as it is rendered: Airflow gets its size, the
-operator its value.
+operator its value. Of a text that only may hold numbers, a query for one, Airflow gets all but these.
 """
 
 from __future__ import annotations
@@ -53,6 +53,15 @@ class Concealed:
         return repr(self)
 
 
+class Masked(Concealed):
+    """A rendered text that is shown with the numbers in it masked; of anything else the size is shown."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return mask_numbers(self.value) if isinstance(self.value, str) else super().__repr__()
+
+
 def revealed(value: Any) -> Any:
     """Give the value behind a concealed one; any other as it is."""
     return value.value if isinstance(value, Concealed) else value
@@ -66,6 +75,7 @@ class DiscreetFields:
     """
 
     concealed_fields: ClassVar[tuple[str, ...]] = ()
+    masked_fields: ClassVar[tuple[str, ...]] = ()
 
     def _do_render_template_fields(
         self,
@@ -77,17 +87,19 @@ class DiscreetFields:
     ) -> None:
         # Mapped tasks are rendered by this method alone, not by the public one.
         names = list(template_fields)
-        discreet = [name for name in names if parent is self and name in self.concealed_fields]
+        hidden = {*self.concealed_fields, *self.masked_fields}
+        discreet = [name for name in names if parent is self and name in hidden]
         for name in discreet:
             if (value := getattr(self, name, None)) is not None:
-                setattr(self, name, self._kept(self._rendered(name, value, context, jinja_env, seen_oids)))
+                rendered = self._rendered(name, value, context, jinja_env, seen_oids)
+                setattr(self, name, self._kept(name, rendered))
         super()._do_render_template_fields(  # type: ignore[misc]
             parent, [name for name in names if name not in discreet], context, jinja_env, seen_oids
         )
 
-    @staticmethod
-    def _kept(value: Any) -> Any:
+    def _kept(self, name: str, value: Any) -> Any:
         """Give a rendered value as the field is to hold it."""
+        del name
         return value
 
     def _rendered(
@@ -114,11 +126,12 @@ class DiscreetFields:
 
 class ConcealingFields(DiscreetFields):
     """
-    Mixed into an operator: conceals some of its template fields once they are rendered.
+    Mixed into an operator: conceals some of its template fields once they are rendered, and masks others.
 
     Outside of a task, where nothing is rendered, they stay as they were given.
     """
 
-    @staticmethod
-    def _kept(value: Any) -> Any:
-        return value if value is None or isinstance(value, Concealed) else Concealed(value)
+    def _kept(self, name: str, value: Any) -> Any:
+        if value is None or isinstance(value, Concealed):
+            return value
+        return Masked(value) if name in self.masked_fields else Concealed(value)

@@ -206,13 +206,11 @@ class SmsExportOperator(BaseOperator):
         return {"rows": rows, "paths": paths}
 
     def _to_table(self, store: Store, order: Order, spans: Sequence[Any]) -> dict[str, Any]:
-        from airflow.providers.common.compat.sdk import BaseHook
-
-        from airflow_provider_sms.exporting.sql_table import SqlTable
+        from airflow_provider_sms.exporting.sql_table import ExportFailed, SqlTable
         from airflow_provider_sms.exporting.tables import fields_of, parts_of_day
+        from airflow_provider_sms.hooks.databases import engine_of
 
-        # The hook's own engine honours whatever its connection type knows of drivers and options.
-        engine = BaseHook.get_hook(str(self.sql_conn_id)).get_sqlalchemy_engine()
+        engine = engine_of(str(self.sql_conn_id), ExportFailed)
         rows = 0
         try:
             table = SqlTable(engine, str(self.sql_table), fields_of(order))

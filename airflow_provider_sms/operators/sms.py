@@ -41,6 +41,7 @@ class _SendOperator(Stoppable, ConcealingFields, BaseOperator):
         "store_conn_id",
     )
     template_ext: Sequence[str] = (".sql",)
+    masked_fields = ("sql",)
     template_fields_renderers = {"sql": "sql"}  # noqa: RUF012 - Airflow's own way
     ui_color = "#e8f4e5"
 
@@ -105,20 +106,23 @@ class _SendOperator(Stoppable, ConcealingFields, BaseOperator):
         from airflow_provider_sms import recipients
         from airflow_provider_sms.errors import PreflightError
 
-        people = revealed(self.recipients)
-        given = {"recipients": people, "sql": self.sql, "path": self.path}
+        people, sql = revealed(self.recipients), revealed(self.sql)
+        given = {"recipients": people, "sql": sql, "path": self.path}
         named = [name for name, value in given.items() if value is not None]
         problems = []
         if len(named) != 1:
             problems.append(
                 f"give exactly one of recipients, sql and path (given: {', '.join(named) or 'none'})"
             )
-        if self.sql is not None and not self.sql_conn_id:
+        if sql is not None and not self.sql_conn_id:
             problems.append("sql needs sql_conn_id, the connection of the database to ask")
+        if sql is not None and not (isinstance(sql, str) and sql.strip()):
+            kind = "empty" if isinstance(sql, str) else f"a {type(sql).__name__}"
+            problems.append(f"sql is {kind}: give one SELECT as text")
         if problems:
             raise PreflightError(problems, f"task {self.task_id!r}")
-        if self.sql is not None:
-            return recipients.from_sql(self._engine(), self.sql)
+        if sql is not None:
+            return recipients.from_sql(self._engine(), sql)
         if self.path is not None:
             from airflow.providers.common.compat.sdk import ObjectStoragePath
 
@@ -126,11 +130,10 @@ class _SendOperator(Stoppable, ConcealingFields, BaseOperator):
         return recipients.from_values(people)
 
     def _engine(self) -> Any:
-        from airflow.providers.common.compat.sdk import BaseHook
+        from airflow_provider_sms.errors import SubmitNotSent
+        from airflow_provider_sms.hooks.databases import engine_of
 
-        # The hook's own engine honours whatever its connection type knows of drivers and options.
-        hook = BaseHook.get_hook(str(self.sql_conn_id))
-        return hook.get_sqlalchemy_engine()
+        return engine_of(str(self.sql_conn_id), SubmitNotSent)
 
 
 class SmsSendOperator(_SendOperator):

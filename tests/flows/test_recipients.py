@@ -215,6 +215,15 @@ def test_what_a_database_quotes_of_a_query_shows_no_number(customers):
     assert "13800138000" not in str(caught.value)
 
 
+@pytest.mark.parametrize("extra", [{"nosuch": 1}, {"timeout": "13800000001"}])
+def test_a_driver_that_does_not_take_its_options_is_told_for_good(tmp_path, extra):
+    """No retry mends them; and none of their values is quoted."""
+    engine = create_engine(f"sqlite:///{tmp_path}/customers.db", connect_args=extra)
+    with pytest.raises(PreflightError, match=r"not take what its connection says \(TypeError\)") as caught:
+        recipients.from_sql(engine, "SELECT 1")
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
 def test_a_query_logs_neither_statement_nor_rows(customers, told, caplog, monkeypatch):
     """At no level; whoever else uses the engine is logged as ever."""
     for name in ("sqlalchemy", "sqlalchemy.engine", "sqlalchemy.engine.Engine"):

@@ -315,6 +315,8 @@ def test_recipients_from_a_file(connections, sandbox, tmp_path, scheme, kind):
         ({}, "exactly one of recipients, sql and path (given: none)"),
         ({"recipients": ["13800000000"], "path": "x.csv"}, "(given: recipients, path)"),
         ({"sql": "SELECT 1"}, "sql needs sql_conn_id"),
+        ({"sql": ["SELECT 1"], "sql_conn_id": "crm"}, "sql is a list: give one SELECT as text"),
+        ({"sql": " ", "sql_conn_id": "crm"}, "sql is empty: give one SELECT as text"),
         ({"recipients": ["1"]}, "row 1"),
         ({"recipients": ["13800000000"], "send_at": "soon"}, "send_at is no time"),
         ({"recipients": ["13800000000"], "on_unknown": "maybe"}, "on_unknown is 'maybe'"),
