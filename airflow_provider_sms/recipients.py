@@ -8,11 +8,13 @@ rows land in one error.
 
 from __future__ import annotations
 
+import ast
+import json
 import re
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_sms.errors import PreflightError, SubmitNotSent
@@ -48,7 +50,8 @@ def from_values(recipients: Any) -> Columns:
     """
     Take a number, a list of numbers, a list of row dicts, a dict of columns, or a DataFrame.
 
-    A DataFrame (or rows) of a single column needs no column named ``mobile``.
+    A DataFrame (or rows) of a single column needs no column named ``mobile``: rows of one value each are
+    numbers, as a SQL task gives them. A text may hold a list, as JSON or as a template renders one.
 
     :raises PreflightError: when the shape is none of these.
     """
@@ -60,8 +63,7 @@ def from_values(recipients: Any) -> Columns:
         _refuse_numbers([getattr(recipients, "name", "")], _NAMED_BY_NUMBERS)
         recipients = recipients.tolist()
     if isinstance(recipients, (str, int)):
-        parts = map(str.strip, _BETWEEN_NUMBERS.split(str(recipients)))
-        recipients = [part for part in parts if part]
+        recipients = _written_list(str(recipients))
     if isinstance(recipients, Mapping):
         _refuse_numbers(recipients, _NAMED_BY_NUMBERS)
         if all(isinstance(values, (list, tuple)) for values in recipients.values()):
@@ -236,9 +238,22 @@ def _from_parquet(content: bytes, name: str) -> Columns:
     raise PreflightError([problem], "recipients")
 
 
+def _written_list(written: str) -> list[Any]:
+    """Read a list as JSON or Python writes it, or numbers with something between them."""
+    if written.lstrip().startswith("["):
+        for read in (json.loads, ast.literal_eval):
+            # Python's parser gives up on some texts in ways of its own.
+            with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+                found = read(written.strip())
+                if isinstance(found, list):
+                    return found
+    parts = map(str.strip, _BETWEEN_NUMBERS.split(written))
+    return [part for part in parts if part]
+
+
 def _from_rows(rows: list[Any]) -> Columns:
     if not any(isinstance(row, Mapping) for row in rows):
-        return {MOBILE: rows}
+        return {MOBILE: _only_values(rows)}
     odd = [number for number, row in enumerate(rows, 1) if not isinstance(row, Mapping)]
     if odd:
         shown = ", ".join(map(str, odd[:10]))
@@ -249,6 +264,23 @@ def _from_rows(rows: list[Any]) -> Columns:
     names = dict.fromkeys(str(name) for row in rows for name in row)
     _refuse_numbers(names, _NAMED_BY_NUMBERS)
     return _named({name: [row.get(name) for row in rows] for name in names})
+
+
+def _only_values(rows: list[Any]) -> list[Any]:
+    """Take rows of one value each, as cursors give them, for that value."""
+    if set(map(type, rows)) <= {str, int} or not any(map(_is_row, rows)):
+        return rows
+    several = [number for number, row in enumerate(rows, 1) if _is_row(row) and len(row) != 1]
+    if several:
+        shown = ", ".join(map(str, several[:10]))
+        raise PreflightError(
+            [f"rows {shown} do not hold one value each: make all rows dicts with 'mobile'"], "recipients"
+        )
+    return [row[0] if _is_row(row) else row for row in rows]
+
+
+def _is_row(row: Any) -> bool:
+    return isinstance(row, Sequence) and not isinstance(row, (str, bytes))
 
 
 def _refuse_numbers(names: Iterable[Any], problem: str) -> None:

@@ -146,7 +146,8 @@ class SmsSendOperator(_SendOperator):
 
     :param sms_conn_id: connection of the vendor's account (templated).
     :param content: the text (templated); the connection's ``signature`` is put behind a text without one.
-    :param recipients: a list of numbers, a list of dicts with ``mobile``, or a DataFrame (templated).
+    :param recipients: a list of numbers, a list of dicts with ``mobile``, or a DataFrame (templated); rows of
+        one value each, too, and any of these lists as text, as a template renders it.
     :param sql: a SELECT with a column ``mobile``, or a ``.sql`` file (templated).
     :param sql_conn_id: connection of the database to ask.
     :param path: a CSV or Parquet file with a column ``mobile``; any address that ``ObjectStoragePath`` knows.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,12 @@ from airflow_provider_sms import recipients
 from airflow_provider_sms.errors import PreflightError, SubmitNotSent
 
 FIRST, SECOND = "13800000000", "13900000001"
+
+
+class Row(NamedTuple):
+    """What a cursor may give."""
+
+    mobile: Any
 
 
 @pytest.mark.parametrize(
@@ -35,6 +42,14 @@ FIRST, SECOND = "13800000000", "13900000001"
         pd.DataFrame({"whatever": [FIRST, SECOND]}),
         pd.Series([FIRST, SECOND]),
         np.array([FIRST, SECOND]),
+        [(FIRST,), (SECOND,)],
+        [[FIRST], [int(SECOND)]],
+        [Row(FIRST), Row(SECOND)],
+        np.array([[FIRST], [SECOND]]),
+        f"['{FIRST}', '{SECOND}']",
+        f' ["{FIRST}", {SECOND}]\n',
+        f"[('{FIRST}',), ['{SECOND}']]",
+        f"[{{'mobile': '{FIRST}', 'name': None}}, {{'mobile': '{SECOND}', 'name': '好'}}]",
     ],
     ids=lambda given: type(given).__name__,
 )
@@ -51,6 +66,29 @@ def test_one_number_is_a_list_of_one():
     assert recipients.from_values({"mobile": FIRST, "name": "好"}) == {"mobile": [FIRST], "name": ["好"]}
 
 
+def test_rows_of_one_value_beside_numbers_and_an_empty_list():
+    assert recipients.from_values([FIRST, (SECOND,)]) == {"mobile": [FIRST, SECOND]}
+    assert recipients.from_values("[]") == {"mobile": []}
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        f"[{FIRST}, __import__('os').abort()]",
+        f"['{FIRST}', '{SECOND}'",
+        f"[{FIRST}, Decimal('1')]",
+        f"[{FIRST}] + [{SECOND}]",
+        "[{[]}, 1]",
+        "[" * 100_000,
+        "[1, \0]",
+    ],
+)
+def test_a_text_that_is_no_list_is_split_as_any_other(written):
+    """Nothing in it is run; the check of the numbers then names the rows."""
+    found = recipients.from_values(written)["mobile"]
+    assert found == [part for part in map(str.strip, written.split(",")) if part]
+
+
 def test_a_set_has_no_order_and_is_fine():
     """Each of it gets the message."""
     assert sorted(recipients.from_values({FIRST, SECOND})["mobile"]) == [FIRST, SECOND]
@@ -63,6 +101,8 @@ def test_a_set_has_no_order_and_is_fine():
         (object(), "is a object"),
         ([{"name": "a", "age": 1}], "no column 'mobile'"),
         ([{"mobile": FIRST}, SECOND], "rows 2 are not"),
+        ([{"mobile": FIRST}, (SECOND,)], "rows 2 are not"),
+        ([(FIRST,), (SECOND, "好"), ()], "rows 2, 3 do not hold one value each"),
         ({"mobile": [FIRST], "name": ["a", "b"]}, "not of one length"),
         (pd.DataFrame([[FIRST, SECOND]], columns=["mobile", "mobile"]), "'mobile' .*more than once"),
     ],
