@@ -82,7 +82,7 @@ class VendorRejected(SmsError):
 
     terminal = True
 
-    def __init__(self, message: str, code: str = "") -> None:
+    def __init__(self, message: str = "", code: str = "") -> None:
         self.code = code
         super().__init__(message)
 
@@ -103,7 +103,7 @@ class ContentRejected(VendorRejected):
         kept out of the error's text.
     """
 
-    def __init__(self, message: str, code: str = "", words: Sequence[str] = ()) -> None:
+    def __init__(self, message: str = "", code: str = "", words: Sequence[str] = ()) -> None:
         self.words = tuple(words)
         super().__init__(message, code)
 
@@ -123,7 +123,7 @@ class VendorBusy(SmsError):
     :param retry_after: seconds to wait before the next attempt, as far as known.
     """
 
-    def __init__(self, message: str, code: str = "", retry_after: float | None = None) -> None:
+    def __init__(self, message: str = "", code: str = "", retry_after: float | None = None) -> None:
         self.code = code
         self.retry_after = retry_after
         super().__init__(message)
@@ -151,7 +151,9 @@ class SubmitUnknown(SmsError):
 
     terminal = True
 
-    def __init__(self, message: str, *, misdirected: bool = False, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str = "", *, misdirected: bool = False, retry_after: float | None = None
+    ) -> None:
         self.misdirected = misdirected
         self.retry_after = retry_after
         super().__init__(message)
@@ -172,7 +174,7 @@ class QueueBusy(SmsError):
     :param owner: who holds it (host, process).
     """
 
-    def __init__(self, message: str, owner: str = "") -> None:
+    def __init__(self, message: str = "", owner: str = "") -> None:
         self.owner = owner
         super().__init__(message)
 

@@ -72,6 +72,11 @@ def test_a_preflight_error_lists_every_problem():
         errors.VendorBusy("later", "-99", 30.0),
         errors.SubmitUnknown("who knows", misdirected=True, retry_after=7.0),
         errors.QueueBusy("taken", "host:1"),
+        errors.VendorRejected(code="-9"),
+        errors.ContentRejected(words=["发票"]),
+        errors.VendorBusy(retry_after=3),
+        errors.SubmitUnknown(misdirected=True),
+        errors.QueueBusy(owner="host:1"),
     ],
 )
 @pytest.mark.parametrize("through", [lambda error: pickle.loads(pickle.dumps(error)), copy.copy])  # noqa: S301
@@ -79,6 +84,12 @@ def test_an_error_comes_out_of_a_pickle_as_it_went_in(error, through):
     """Schedulers and process pools carry errors from one process to another."""
     again = through(error)
     assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
+
+
+@pytest.mark.parametrize("name", sorted(CLASSES.keys() - {"PreflightError"}))
+def test_an_error_may_be_raised_without_a_message(name):
+    """As a test of one's own DAG does that has a hook raise it."""
+    assert str(CLASSES[name]()) == ""
 
 
 def test_words_stay_out_of_the_errors_text():
