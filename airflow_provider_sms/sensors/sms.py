@@ -15,6 +15,7 @@ from airflow_provider_sms.sensors.base import QueueSensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import tzinfo
 
     from airflow.providers.common.compat.sdk import Context
 
@@ -58,8 +59,8 @@ class SmsReplySensor(ConcealingFields, QueueSensor):
     :param sms_conn_id: connection of the vendor's account (templated).
     :param mobile: replies of this number only (templated).
     :param pattern: replies whose text this regular expression finds (templated).
-    :param since: replies received from this time on, a datetime or ISO text (templated); since the DAG run
-        began if empty.
+    :param since: replies received from this time on: a datetime, a date or ISO text (templated); one without
+        a zone is meant in the account's (Chinese) time. Since the DAG run began if empty.
     :param min_records: so many of them; one if not given.
     :param store_conn_id: connection of the store.
     :param poll_interval: seconds from one read of the queue to the next, whoever reads it (templated);
@@ -88,5 +89,11 @@ class SmsReplySensor(ConcealingFields, QueueSensor):
             self.since,
             self.min_records,
             context,
+            self._zone,
             self.task_id,
         )
+
+    def _zone(self) -> tzinfo:
+        from airflow_provider_sms.hooks.sms import SmsHook
+
+        return SmsHook.for_connection(self.sms_conn_id).account.timezone

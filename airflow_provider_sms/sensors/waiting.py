@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_sms.conditions import ReportsLanded, SendReported, WantedReplies
@@ -12,6 +12,9 @@ from airflow_provider_sms.text import normalise_mobile
 from airflow_provider_sms.triggers.telling import LEAST_INTERVAL
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import tzinfo
+
     from airflow.providers.common.compat.sdk import Context
 
 
@@ -51,11 +54,18 @@ def report_condition(
 
 
 def wanted_replies(
-    mobile: Any, pattern: Any, since: Any, min_records: Any, context: Context | dict[str, Any], task_id: str
+    mobile: Any,
+    pattern: Any,
+    since: Any,
+    min_records: Any,
+    context: Context | dict[str, Any],
+    zone: Callable[[], tzinfo],
+    task_id: str,
 ) -> WantedReplies:
     """
     Check a reply sensor's parameters.
 
+    :param zone: gives the account's time zone, in which a time without one is meant.
     :raises PreflightError: listing what is wrong with them.
     """
     problems = []
@@ -69,10 +79,11 @@ def wanted_replies(
         problems.append("pattern is no regular expression")
     moment = started(context)
     try:
-        moment = _moment(since) if since else moment
-    except ValueError:
+        moment = moment if since is None or since == "" else _written_moment(since, zone)
+    except (TypeError, ValueError, OverflowError):
         problems.append(
-            "since is no time: give a datetime or ISO text with a zone, 2026-12-24T08:30:00+08:00"
+            "since is no time: give a datetime, a date or ISO text like 2026-12-24 08:30:00, which is in the "
+            "account's time zone, or 2026-12-24T08:30:00+08:00"
         )
     least = _number(1 if min_records in {None, ""} else min_records)
     if least is None or least < 1:
@@ -109,6 +120,17 @@ def _moment(value: Any) -> datetime:
     if moment.tzinfo is None:
         raise ValueError
     return moment.astimezone(UTC)
+
+
+def _written_moment(value: Any, zone: Callable[[], tzinfo]) -> datetime:
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value.strip())
+    elif isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime.combine(value, time())
+    if not isinstance(value, datetime):
+        raise TypeError
+    # As for a send's send_at. Most times have a zone, and the account is not looked up for them.
+    return _moment(value if value.tzinfo else value.replace(tzinfo=zone()))
 
 
 def _number(value: Any) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -152,6 +152,11 @@ def test_a_poke_outlives_the_vendors_bad_minutes(connections, sandbox, fault):
         ({"mobile": "13800000001", "pattern": "好"}, 1),
         ({"since": "2026-06-01T00:00:00+08:00"}, 1),
         ({"since": datetime(2026, 1, 1, 0, 30, tzinfo=UTC)}, 2),
+        ({"since": "2026-01-01 08:30:00"}, 2),
+        ({"since": datetime(2026, 1, 1, 8, 30)}, 2),  # noqa: DTZ001 - in the account's zone
+        ({"since": "2026-01-01"}, 4),
+        ({"since": "2026-01-02"}, 1),
+        ({"since": date(2026, 1, 2)}, 1),
     ],
 )
 def test_replies_are_found_by_number_text_and_time(connections, sandbox, wanted, found):
@@ -241,7 +246,10 @@ def test_a_report_sensor_that_can_never_end_fails_for_good(connections, given, s
         ({"mobile": "12"}, "mobile is no mainland Chinese number"),
         ({"pattern": "("}, "pattern is no regular expression"),
         ({"since": "yesterday"}, "since is no time"),
-        ({"since": "2026-01-01 08:00:00"}, "since is no time"),
+        ({"since": 0}, "since is no time"),
+        ({"since": False}, "since is no time"),
+        ({"since": timedelta(hours=1)}, "since is no time"),
+        ({"since": "0001-01-01"}, "since is no time"),
         ({"min_records": -1}, "min_records is -1"),
     ],
 )
@@ -249,6 +257,14 @@ def test_a_reply_sensor_that_can_never_end_fails_for_good(connections, given, sa
     """At its first poke; the pattern and the number are not shown."""
     with pytest.raises(AirflowFailException, match=says):
         reply_poke(connections("wavecom"), **given)
+
+
+def test_a_time_without_a_zone_is_meant_in_the_accounts(connections, sandbox):
+    """As ``send_at`` is, so that a date out of Airflow begins where the account's day does."""
+    sandbox.queue_replies("beidoutong", [("13800000000", "好", "", "", "2026-01-01 08:00:00")])
+    conn_id = connections("beidoutong", timezone="UTC")
+    assert reply_poke(conn_id, min_records=1, since="2026-01-01 08:00:00").is_done
+    assert not reply_poke(conn_id, min_records=1, since="2026-01-01 08:00:01").is_done
 
 
 def test_a_send_of_which_nothing_was_accepted_has_no_reports(connections, sandbox, numbers):
