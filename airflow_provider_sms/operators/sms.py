@@ -102,6 +102,19 @@ class _SendOperator(Stoppable, ConcealingFields, BaseOperator):
     def _order(self, key: str, origin: Origin) -> SendOrder:
         raise NotImplementedError
 
+    def _text(self, name: str) -> str:
+        from airflow_provider_sms.errors import PreflightError
+
+        text = revealed(getattr(self, name))
+        if isinstance(text, str):
+            return text
+        kind = "None" if text is None else f"of type {type(text).__name__}"
+        problem = (
+            f"{name} is {kind}, and must be text: where a DAG renders native objects, a template of digits "
+            "alone is a number, and one of brackets a list, so put words around it"
+        )
+        raise PreflightError([problem], f"task {self.task_id!r}")
+
     def _recipients(self) -> Columns:
         from airflow_provider_sms import recipients
         from airflow_provider_sms.errors import PreflightError
@@ -172,7 +185,7 @@ class SmsSendOperator(_SendOperator):
 
         return SendOrder(
             send_key=key,
-            content=revealed(self.content),
+            content=self._text("content"),
             send_at=self.send_at,
             extno=self.extno,
             on_unknown=self.on_unknown,
@@ -203,7 +216,7 @@ class SmsTemplateSendOperator(_SendOperator):
 
         return SendOrder(
             send_key=key,
-            template=revealed(self.template),
+            template=self._text("template"),
             send_at=self.send_at,
             extno=self.extno,
             on_unknown=self.on_unknown,

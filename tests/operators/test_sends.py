@@ -318,6 +318,8 @@ def test_recipients_from_a_file(connections, sandbox, tmp_path, scheme, kind):
         ({"sql": ["SELECT 1"], "sql_conn_id": "crm"}, "sql is a list: give one SELECT as text"),
         ({"sql": " ", "sql_conn_id": "crm"}, "sql is empty: give one SELECT as text"),
         ({"recipients": ["1"]}, "row 1"),
+        ({"recipients": ["13800000000"], "content": 123456}, "content is of type int, and must be text"),
+        ({"recipients": ["13800000000"], "content": None}, "content is None, and must be text"),
         ({"recipients": ["13800000000"], "send_at": "soon"}, "send_at is no time"),
         ({"recipients": ["13800000000"], "on_unknown": "maybe"}, "on_unknown is 'maybe'"),
         ({"recipients": ["13800000000"], "sms_conn_id": "nowhere"}, "connection 'nowhere': 1 problem"),
@@ -326,12 +328,27 @@ def test_recipients_from_a_file(connections, sandbox, tmp_path, scheme, kind):
 )
 def test_wrong_input_fails_for_good_with_one_clear_error(connections, sandbox, given, says):
     """A retry cannot mend it, so Airflow is told not to try; nothing reaches the vendor."""
-    given = {"sms_conn_id": connections("wavecom"), **given}
+    given = {"sms_conn_id": connections("wavecom"), "content": "您好", **given}
     with pytest.raises(AirflowFailException) as caught:
-        SmsSendOperator(task_id="send", content="您好", **given).execute({})
+        SmsSendOperator(task_id="send", **given).execute({})
     assert says in str(caught.value)
     assert "nothing was sent" in str(caught.value)
     assert sandbox.calls.count() == 0
+
+
+def test_a_text_that_rendered_to_a_number_is_told(run_dag, connections, told):
+    """By a DAG that renders native objects; what it is, and not the number."""
+    conn_id = connections("wavecom")
+
+    def build():
+        SmsTemplateSendOperator(
+            task_id="send", sms_conn_id=conn_id, recipients=["13800000000"], template="{{ 240617 }}"
+        )
+
+    assert run_dag(build, render_template_as_native_obj=True).state == "failed"
+    shown = told()
+    assert "template is of type int, and must be text" in shown
+    assert "240617" not in shown
 
 
 def test_what_a_retry_mends_is_left_to_airflow(connections, numbers, monkeypatch):
