@@ -84,6 +84,16 @@ def test_a_failure_in_the_middle_changes_nothing_and_tells_no_number(other, day)
         assert connection.scalar(text("SELECT count(*) FROM sms_out")) == 2
 
 
+@pytest.mark.usefixtures("filled")
+def test_a_connection_that_is_no_database_fails_for_good(monkeypatch, day):
+    """By its id; Airflow's own errors for it would be retried."""
+    with pytest.raises(AirflowFailException, match=r"connection 'nowhere'.*\n.*there is no such connection"):
+        to_table(since=day, sql_conn_id="nowhere")
+    monkeypatch.setenv("AIRFLOW_CONN_NOWHERE", "http://db.example.com")
+    with pytest.raises(AirflowFailException, match="it is no database"):
+        to_table(since=day, sql_conn_id="nowhere")
+
+
 @pytest.fixture(params=["postgresql", "mysql", "mariadb"])
 def server(request, monkeypatch):
     """Declare a database of a server as the connection ``other``; drop it afterwards."""
