@@ -23,7 +23,17 @@ class Origin:
     @property
     def send_key(self) -> str:
         """The default send key: the same for all tries of one task instance."""
-        key = "/".join((self.dag_id, self.task_id, self.run_id, str(self.map_index)))
+        return self.key_of(self.task_id)
+
+    def key_of(self, operator_id: str) -> str:
+        """
+        Give the default send key of an operator.
+
+        :param operator_id: the task's, or that of an operator which the task executes by hand: two of them in
+            one task are two sends.
+        """
+        task = self.task_id if operator_id == self.task_id else f"{self.task_id}/{operator_id}"
+        key = "/".join((self.dag_id, task, self.run_id, str(self.map_index)))
         if len(key) <= LONGEST_KEY:
             return key
         return f"{key[: LONGEST_KEY - 65]}#{hashlib.sha256(key.encode()).hexdigest()}"

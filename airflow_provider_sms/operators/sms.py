@@ -90,7 +90,9 @@ class _SendOperator(Stoppable, ConcealingFields, BaseOperator):
 
         with failing_for_good():
             origin = origin_of(context)
-            key = self.send_key or (origin.send_key if origin.run_id else made_up_send_key(self.log))
+            key = self.send_key or (
+                origin.key_of(self.task_id) if origin.run_id else made_up_send_key(self.log)
+            )
             hook = SmsHook.for_connection(self.sms_conn_id, store_conn_id=self.store_conn_id)
             store = hook.store()
             tags = metrics.Tags(hook.vendor.name, self.sms_conn_id)

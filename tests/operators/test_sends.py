@@ -6,6 +6,7 @@ import json
 import sqlite3
 from contextlib import closing
 from datetime import timedelta
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -267,6 +268,23 @@ def test_an_operator_run_by_hand_in_a_task_must_name_its_key(connections, sandbo
             SmsSendOperator(task_id="send", **given).execute({})
         assert sandbox.count_messages("wavecom") == 0
         assert SmsSendOperator(task_id="send", send_key="run/welcome", **given).execute({})["accepted"] == 3
+
+
+def test_two_operators_that_a_task_executes_by_hand_are_two_sends(run_dag, connections, sandbox, numbers):
+    """Both get the task's context; under one key, nobody would read the second text."""
+    conn_id = connections("wavecom")
+
+    @task(retries=0)
+    def both(**context: Any):
+        for name in ("first", "second"):
+            SmsSendOperator(
+                task_id=name, sms_conn_id=conn_id, content=f"{name}【公司】", recipients=numbers(2)
+            ).execute(context)
+
+    assert run_dag(both).state == "success"
+    assert sorted(message.content for message in sandbox.messages("wavecom")) == [
+        *["first【公司】"] * 2, *["second【公司】"] * 2,
+    ]  # fmt: skip
 
 
 def test_the_same_key_by_two_operators_sends_once(connections, sandbox, numbers):
