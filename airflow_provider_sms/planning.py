@@ -67,10 +67,15 @@ class Plan:
 
 
 def sign(content: str, signature: str) -> str:
-    """Put the connection's signature at the end of a text that bears none."""
-    if not signature or text.has_signature(content):
+    """Put the connection's signature at the end of a text that bears none; not of nothing: that stays so."""
+    if text.says_nothing(content) or text.has_signature(content):
         return content
-    return content + (signature if signature.startswith("【") else f"【{signature}】")
+    return content + bracketed(signature)
+
+
+def bracketed(signature: str) -> str:
+    """Write a connection's signature as it stands in a text."""
+    return signature if not signature or signature.startswith("【") else f"【{signature}】"
 
 
 def people_of(vendor: Vendor, account: Account, columns: Columns) -> set[str]:

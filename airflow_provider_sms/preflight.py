@@ -138,10 +138,12 @@ def _surely_fine(
     limits = vendor.limits_for(account)
     if type(vendor).content_problems is not Vendor.content_problems or limits.signature_at_end:
         return False
-    if not any(map(str.strip, template.literals)) and not all(map(str.strip, contents)):
-        return False
     # The literals stand in every text: so the pieces are checked, each once, not what was made of them.
-    pieces = ["".join(template.literals), *map("".join, values.values())]
+    literals, *filled = pieces = ["".join(template.literals), *map("".join, values.values())]
+    # Brackets of a value can make a signature of what the literals say.
+    bracketed = any("【" in piece or "】" in piece for piece in filled)
+    if (bracketed or text.says_nothing(literals)) and any(map(text.says_nothing, contents)):
+        return False
     if not all(text.encodable(piece, account.charset) and "\0" not in piece for piece in pieces):
         return False
     if limits.characters is None:

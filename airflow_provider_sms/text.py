@@ -21,6 +21,9 @@ _MOBILES = re.compile(r"(?:1[3-9][0-9]{9}\n)*")
 _LANDLINE = re.compile(r"0(?:10|[2-9][0-9]{1,2})[0-9]{7,8}")
 _SIGNATURE_END = re.compile(r"【[^【】]+】\s*$")
 _SIGNATURE_START = re.compile(r"^\s*【[^【】]+】")
+#: What no phone shows: blanks and marks without a width.
+_BLANK = r"[\s\ufeff\u200b-\u200f\u2060]*"
+_NOTHING = re.compile(rf"{_BLANK}(?:【[^【】]*】{_BLANK})?")
 
 
 def normalise_mobile(raw: object, *, landline: bool = False) -> str | None:
@@ -127,3 +130,8 @@ def ends_with_signature(text: str) -> bool:
 def has_signature(text: str) -> bool:
     """Whether a text starts or ends with a signature in 【】."""
     return ends_with_signature(text) or _SIGNATURE_START.search(text) is not None
+
+
+def says_nothing(text: str) -> bool:
+    """Whether a text is blank but for a signature in 【】: everybody would pay for it and read nothing."""
+    return _NOTHING.fullmatch(text) is not None

@@ -133,3 +133,13 @@ def test_a_signature_at_the_end(content):
 def test_no_signature_at_the_end(content):
     assert not text.ends_with_signature(content)
     assert text.has_signature(content) is content.startswith("【公司】")
+
+
+@pytest.mark.parametrize("content", ["", " \n\u3000", "\ufeff\u200b", "【公司】", " 【公司】\n", "【】"])
+def test_a_signature_alone_says_nothing(content):
+    assert text.says_nothing(content)
+
+
+@pytest.mark.parametrize("content", ["好", "好【公司】", "【公司】好", "【停水】【公司】", "【公司", "】", "😀"])
+def test_any_more_than_a_signature_says_something(content):
+    assert not text.says_nothing(content)

@@ -7,7 +7,7 @@ import unicodedata
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_sms import text
-from airflow_provider_sms.planning import sign
+from airflow_provider_sms.planning import bracketed
 
 if TYPE_CHECKING:
     from airflow_provider_sms.store.storms import Held
@@ -24,7 +24,7 @@ class Wording(NamedTuple):
     """
     A text that fits.
 
-    :param content: with the signature.
+    :param content: with the signature; a text that says nothing stays without.
     :param shortened: by how many characters.
     :param replaced: how many characters the vendor's charset lacks.
     """
@@ -43,6 +43,9 @@ def worded(vendor: Vendor, account: Account, content: str, held: Held, most: int
     :param most: characters at most, signature and all.
     """
     clean, replaced = _encodable(_printable(content).strip(), account.charset)
+    if text.says_nothing(clean):
+        # Neither a signature nor a note of what was held back makes an alert of it: the send refuses it.
+        return Wording(clean, replaced=replaced)
     limits = vendor.limits_for(account)
     room = min(most, limits.characters) if limits.characters else most
     body, signature = _signed(clean, account.options["signature"], at_end=limits.signature_at_end)
@@ -71,7 +74,7 @@ def _signed(content: str, signature: str, *, at_end: bool) -> tuple[str, str]:
         return content[: own.start()], own[0]
     if not at_end and text.has_signature(content):
         return content, ""
-    return content, sign("", signature)
+    return content, bracketed(signature)
 
 
 def _printable(content: str) -> str:

@@ -139,8 +139,10 @@ class Vendor:
         """
         limits = self.limits_for(account)
         problems = []
-        if not content.strip():
-            problems.append("the text is empty: give it a content")
+        says_nothing = text.says_nothing(content)
+        if says_nothing:
+            but = " but for its signature" if "【" in content else ""
+            problems.append(f"the text is empty{but}: give it a content")
         if "\0" in content:
             problems.append("the text holds the character U+0000, which no phone shows: remove it")
         missing = text.unencodable(content, account.charset)
@@ -156,7 +158,7 @@ class Vendor:
                 f"the text has {length} characters, the vendor takes {limits.characters}: "
                 f"shorten it by {length - limits.characters}"
             )
-        if limits.signature_at_end and content.strip() and not text.ends_with_signature(content):
+        if limits.signature_at_end and not says_nothing and not text.ends_with_signature(content):
             problems.append(
                 "the text must end with your company's signature in 【】, for instance 【公司】: "
                 "put it there, or leave it out and set the connection's extra field 'signature'"

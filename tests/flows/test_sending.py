@@ -180,6 +180,16 @@ def test_preflight_lists_every_problem_at_once(sandbox, gateway_of, send_to, ven
 
 
 @EACH_VENDOR
+@pytest.mark.parametrize("content", ["", " \n\u3000", "【公司】", "【】"])
+def test_a_signature_alone_is_no_text(sandbox, gateway_of, send_to, numbers, vendor, content):
+    """A Jinja ``or ''`` is enough for one: everybody would get the company's name, and the task be green."""
+    with pytest.raises(PreflightError, match="the text is empty") as caught:
+        send_to(gateway_of(vendor, signature="公司"), numbers(2), content)
+    assert len(caught.value.problems) == 1
+    assert sandbox.calls.count() == 0
+
+
+@EACH_VENDOR
 def test_no_recipients_is_an_error(sandbox, gateway_of, send_to, vendor):
     """A query without rows must not end as a green task that sent nothing."""
     with pytest.raises(PreflightError, match="no recipients"):

@@ -157,6 +157,29 @@ def test_nothing_is_no_value(gateway_of, send_to, gone):
         send_to(gateway_of("wavecom"), people, template=TEMPLATE)
 
 
+@pytest.mark.parametrize("vendor", ["beidoutong", "smsadmin"])
+@pytest.mark.parametrize(
+    ("source", "name", "signature"),
+    [
+        ("", "好", "公司"),
+        ("  ", "好", "公司"),
+        ("【公司】", "好", "公司"),
+        ("【{name}】", "公司", "公司"),
+        ("{name}", "\u200b", "公司"),
+        ("{name}", "【公司】", ""),
+        ("【{name}", "公司】", ""),
+    ],
+)
+def test_a_template_that_makes_a_signature_alone_is_refused(
+    sandbox, gateway_of, send_to, vendor, source, name, signature
+):
+    """Whether the brackets are the template's, the value's or the connection's."""
+    people = [{"mobile": "13800000000", "name": name}]
+    with pytest.raises(PreflightError, match=r"the text is empty.*\(row 1\)"):
+        send_to(gateway_of(vendor, signature=signature), people, template=source)
+    assert sandbox.calls.count() == 0
+
+
 def test_many_problems_are_counted_and_the_first_ones_shown(gateway_of, send_to):
     """A hundred thousand bad rows make one readable error."""
     people = [{"mobile": f"{n}", "name": f"😀{n}", "code": None} for n in range(3000)]

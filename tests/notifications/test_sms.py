@@ -53,6 +53,13 @@ def test_one_notifier_for_many_tasks_tells_each_by_its_own_name(conn_id, texts):
     assert [content for _, content in texts()] == ["load 失败", "check 失败"]
 
 
+def test_an_alert_without_a_text_is_an_error(connections, texts):
+    notifier = SmsNotifier(connections("smsadmin", "signing", signature="公司"), TO, "")
+    with pytest.raises(PreflightError, match="the text is empty"):
+        notifier.notify({})
+    assert texts() == []
+
+
 def test_a_context_of_a_script_will_do(conn_id, texts):
     SmsNotifier(conn_id, TO[0], "一切正常")({})
     assert texts() == [(TO[0], "一切正常")]

@@ -63,6 +63,14 @@ def test_what_the_charset_lacks_is_a_box_and_what_cannot_be_shown_goes():
     assert wording == ("失败 □□ ok fine", 0, 2)
 
 
+@pytest.mark.parametrize("content", ["", " \n", "\x00", "【公司】"])
+def test_a_text_that_says_nothing_gets_neither_signature_nor_note(content):
+    codec, account = account_of("smsadmin", signature="公司")
+    wording = worded(codec, account, content, Held(same=12), 300)
+    assert wording.content == content.strip(" \n\x00")
+    assert any("empty" in problem for problem in codec.content_problems(account, wording.content))
+
+
 def test_the_note_tells_what_was_held_back():
     assert note(Held()) == ""
     assert note(Held(12)) == "（另有 12 条相同提醒被合并）"
