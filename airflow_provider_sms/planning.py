@@ -85,9 +85,9 @@ def people_of(vendor: Vendor, account: Account, columns: Columns) -> set[str]:
     :raises PreflightError: some of them are no numbers, or there are none.
     """
     problems: list[str] = []
-    mobiles, _, _ = numbers_of(vendor, account, columns, problems)
+    numbers = numbers_of(vendor, account, columns, problems)
     _refuse(problems, account)
-    return set(mobiles)
+    return set(numbers.mobiles)
 
 
 def texts_of(vendor: Vendor, account: Account, columns: Columns, source: str) -> dict[str, str]:
@@ -123,12 +123,12 @@ def plan_text(
     """
     problems = list(problems)
     content = sign(content, account.options["signature"])
-    mobiles, _, duplicates = numbers_of(vendor, account, columns, problems)
+    mobiles, _, repeats = numbers_of(vendor, account, columns, problems)
     problems += vendor.content_problems(account, content) + vendor.extno_problems(account, extno)
     _refuse(problems, account)
     size = vendor.limits_for(account).numbers
     submits = tuple(PlannedSubmit(tuple(part), content) for part in _parts(mobiles, size))
-    return Plan(submits, duplicates)
+    return Plan(submits, len(repeats))
 
 
 def plan_template(
@@ -157,18 +157,15 @@ def _plan_template(
     vendor: Vendor, account: Account, columns: Columns, source: str, extno: str, problems: list[str]
 ) -> Plan:
     template = _template(sign(source, account.options["signature"]), problems)
-    mobiles, kept, duplicates = numbers_of(vendor, account, columns, problems)
-    values = values_of(template, columns, kept, problems) if template else {}
+    numbers = numbers_of(vendor, account, columns, problems)
+    mobiles, duplicates = numbers.mobiles, len(numbers.repeats)
+    values = values_of(template, columns, numbers, problems) if template else {}
     problems += vendor.extno_problems(account, extno)
     contents: list[str] = []
     if template and all(name in values for name in template.fields):
         # Rows with an empty field are checked as well, as far as they go; the problem of the field is told.
-        filled = {
-            name: [value or "" for value in column] if None in column else column
-            for name, column in values.items()
-        }
-        contents = template.render({MOBILE: mobiles, **filled})
-        problems += text_problems(vendor, account, template, filled, contents, kept)
+        contents = template.render({MOBILE: mobiles, **values})
+        problems += text_problems(vendor, account, template, values, contents, numbers.rows)
     _refuse(problems, account)
     assert template is not None  # noqa: S101 - a template that does not parse is a problem, raised above
     native = vendor.native_template(account, template.source, template.fields)

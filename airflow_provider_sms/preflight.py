@@ -9,15 +9,16 @@ problems name rows; numbers are masked, texts are never shown.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_sms import text
 from airflow_provider_sms.recipients import MOBILE
 from airflow_provider_sms.redact import mask_number
+from airflow_provider_sms.values import Unfit, as_text, is_narrow
 from airflow_provider_sms.vendors.base import Vendor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from airflow_provider_sms.recipients import Columns
     from airflow_provider_sms.templates import Template
@@ -27,46 +28,70 @@ if TYPE_CHECKING:
 _ROWS_SHOWN = 10
 
 
-def numbers_of(
-    vendor: Vendor, account: Account, columns: Columns, problems: list[str]
-) -> tuple[list[str], Sequence[int], int]:
+class Numbers(NamedTuple):
     """
-    Give the numbers in their national form, the rows they stand in, and how many duplicates were dropped.
+    The numbers of a send, each once.
+
+    :param mobiles: in their national form.
+    :param rows: the rows that they stand in, from 0.
+    :param repeats: rows whose number came before, each with the place of that number in ``mobiles``.
+    """
+
+    mobiles: list[str]
+    rows: Sequence[int]
+    repeats: Mapping[int, int]
+
+
+def numbers_of(vendor: Vendor, account: Account, columns: Columns, problems: list[str]) -> Numbers:
+    """
+    Find the numbers among the recipients.
 
     :param problems: is added to.
     """
     column = columns[MOBILE]
     if text.all_normal(column) and len(set(column)) == len(column):
-        return list(column), range(len(column)), 0
+        return Numbers(list(column), range(len(column)), {})
     landline = vendor.limits_for(account).landline
-    seen: dict[str, int] = {}
+    places: dict[str, int] = {}
+    rows: list[int] = []
+    repeats: dict[int, int] = {}
     invalid: list[tuple[int, object]] = []
-    duplicates = 0
     for row, raw in enumerate(column):
         mobile = text.normalise_mobile(raw, landline=landline)
         if mobile is None:
             invalid.append((row, raw))
-        elif mobile in seen:
-            duplicates += 1
+        elif (place := places.setdefault(mobile, len(rows))) < len(rows):
+            repeats[row] = place
         else:
-            seen[mobile] = row
-    if invalid:
-        shown = ", ".join(f"row {row + 1} ({_shown(raw)})" for row, raw in invalid[:_ROWS_SHOWN])
-        rest = f" and {len(invalid) - _ROWS_SHOWN:,} more" if len(invalid) > _ROWS_SHOWN else ""
-        problems.append(
-            f"{len(invalid):,} of {len(columns[MOBILE]):,} numbers are no mainland Chinese mobile numbers: "
-            f"{shown}{rest}; mend or remove these rows"
-        )
-    elif not seen:
+            rows.append(row)
+    problems += _number_problems(invalid, len(column))
+    if not column:
         problems.append("there are no recipients: the list, query or file has no rows")
-    return list(seen), list(seen.values()), duplicates
+    return Numbers(list(places), rows, repeats)
 
 
-def values_of(template: Template, columns: Columns, kept: Sequence[int], problems: list[str]) -> Columns:
+def _number_problems(invalid: list[tuple[int, object]], count: int) -> list[str]:
+    problems = []
+    narrow = [row for row, raw in invalid if is_narrow(raw)]
+    wrong = [f"row {row + 1} ({_shown(raw)})" for row, raw in invalid if not is_narrow(raw)]
+    if narrow:
+        problems.append(
+            f"{len(narrow):,} of {count:,} numbers are floats of fewer than 64 bits ({_rows(narrow)}), which "
+            "keep seven of eleven digits at most: read the numbers from their source as text"
+        )
+    if wrong:
+        rest = f" and {len(wrong) - _ROWS_SHOWN:,} more" if len(wrong) > _ROWS_SHOWN else ""
+        problems.append(
+            f"{len(wrong):,} of {count:,} numbers are no mainland Chinese mobile numbers: "
+            f"{', '.join(wrong[:_ROWS_SHOWN])}{rest}; mend or remove these rows"
+        )
+    return problems
+
+
+def values_of(template: Template, columns: Columns, numbers: Numbers, problems: list[str]) -> Columns:
     """
-    Give the template's fields as columns of texts; ``None`` stands where a row has none.
+    Give the template's fields as columns of texts, one per number; nothing stands where a row has none.
 
-    :param kept: the rows that count.
     :param problems: is added to.
     """
     missing = [name for name in dict.fromkeys(template.fields) if name not in columns]
@@ -79,16 +104,16 @@ def values_of(template: Template, columns: Columns, kept: Sequence[int], problem
     for name in dict.fromkeys(template.fields):
         if name in missing:
             continue
-        column = columns[name]
-        if len(kept) == len(column) and set(map(type, column)) == {str} and all(map(str.strip, column)):
+        column, rows = columns[name], numbers.rows
+        if name == MOBILE:
+            values[name] = numbers.mobiles
+        elif len(rows) == len(column) and set(map(type, column)) == {str} and all(map(str.strip, column)):
             values[name] = column
-            continue
-        values[name] = [_as_text(column[row]) for row in kept]
-        empty = [row + 1 for row, value in zip(kept, values[name], strict=True) if value is None]
-        if empty:
-            rest = f" and {len(empty) - _ROWS_SHOWN:,} more" if len(empty) > _ROWS_SHOWN else ""
-            shown = ", ".join(map(str, empty[:_ROWS_SHOWN]))
-            problems.append(f"field {name!r} is empty in rows {shown}{rest}: fill it or leave these rows out")
+        else:
+            values[name], unfit = _written(column, rows)
+            problems += [
+                f"field {name!r} {why.what} in {_rows(where)}: {why.advice}" for why, where in unfit.items()
+            ]
     return values
 
 
@@ -159,13 +184,20 @@ def _shown(raw: object) -> str:
     return repr(mask_number(written)) if written and raw is not None else "empty"
 
 
-def _as_text(value: Any) -> str | None:
-    if isinstance(value, str):
-        # A CSV has no other way to say "nothing", and a text with a hole in it helps nobody.
-        return value if value.strip() else None
-    # NaN is the only value that differs from itself; pandas' NA refuses to be compared.
-    if value is None or type(value).__name__ in {"NAType", "NaTType"} or value != value:  # noqa: PLR0124
-        return None
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))  # a whole number from a column that had an empty cell once
-    return str(value)
+def _rows(rows: Sequence[int]) -> str:
+    rest = f" and {len(rows) - _ROWS_SHOWN:,} more" if len(rows) > _ROWS_SHOWN else ""
+    return f"rows {', '.join(str(row + 1) for row in rows[:_ROWS_SHOWN])}{rest}"
+
+
+def _written(column: Sequence[Any], rows: Sequence[int]) -> tuple[list[str], dict[Unfit, list[int]]]:
+    """Write some rows of a column as texts, nothing for those that cannot be; and tell which and why."""
+    written = [as_text(column[row]) for row in rows]
+    unfit: dict[Unfit, list[int]] = {}
+    texts = []
+    for row, value in zip(rows, written, strict=True):
+        if isinstance(value, Unfit):
+            unfit.setdefault(value, []).append(row)
+            texts.append("")
+        else:
+            texts.append(value)
+    return texts, unfit

@@ -40,6 +40,8 @@ _SHOWABLE = re.compile(r"(?!.*[0-9]{5})[A-Za-z_][A-Za-z0-9_]{0,39}")
 _NUMBER = re.compile(r"[-+0-9.,()\sEe]{5,}")
 #: What drivers raise of options that they do not take, before they connect.
 _OF_OPTIONS = (AttributeError, FileNotFoundError, NotImplementedError, PermissionError, TypeError, ValueError)
+#: A float of so many bytes holds a number of eleven digits.
+_EXACT_BYTES = 8
 _NAMED_BY_NUMBERS = (
     "a field is named by a number, so its owner would get nothing: name the field with the numbers 'mobile'; "
     "pandas reads a file without a header line with header=None"
@@ -58,10 +60,10 @@ def from_values(recipients: Any) -> Columns:
     if hasattr(recipients, "to_dict") and hasattr(recipients, "columns"):
         _check_names(list(recipients.columns))
         _refuse_numbers(recipients.columns, _NAMED_BY_NUMBERS)
-        return _named({str(name): recipients[name].tolist() for name in recipients.columns})
+        return _named({str(name): _values(recipients[name]) for name in recipients.columns})
     if hasattr(recipients, "tolist"):  # a Series or an array
         _refuse_numbers([getattr(recipients, "name", "")], _NAMED_BY_NUMBERS)
-        recipients = recipients.tolist()
+        recipients = _values(recipients)
     if isinstance(recipients, (str, int)):
         recipients = _written_list(str(recipients))
     if isinstance(recipients, Mapping):
@@ -249,6 +251,20 @@ def _written_list(written: str) -> list[Any]:
                     return found
     parts = map(str.strip, _BETWEEN_NUMBERS.split(written))
     return [part for part in parts if part]
+
+
+def _values(column: Any) -> Any:
+    """Give what a Series or an array holds; its own way makes floats of 32 bits look as exact as others."""
+    values = column.tolist()
+    dtype = getattr(column, "dtype", None)
+    # A column of categories holds values of theirs.
+    dtype = getattr(getattr(dtype, "categories", None), "dtype", dtype)
+    kind, size = getattr(dtype, "kind", ""), getattr(dtype, "itemsize", _EXACT_BYTES)
+    if kind != "f" or size >= _EXACT_BYTES or not isinstance(values, list):
+        return values
+    from numpy import float32
+
+    return [float32(value) if isinstance(value, float) else value for value in values]
 
 
 def _from_rows(rows: list[Any]) -> Columns:

@@ -140,6 +140,8 @@ def test_a_signature_alone_says_nothing(content):
     assert text.says_nothing(content)
 
 
-@pytest.mark.parametrize("content", ["好", "好【公司】", "【公司】好", "【停水】【公司】", "【公司", "】", "😀"])
+@pytest.mark.parametrize(
+    "content", ["好", "好【公司】", "【公司】好", "【停水】【公司】", "【公司", "】", "😀"]
+)
 def test_any_more_than_a_signature_says_something(content):
     assert not text.says_nothing(content)

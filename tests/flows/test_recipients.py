@@ -292,6 +292,45 @@ def test_no_rows_are_no_rows(customers):
     assert recipients.from_sql(customers, "SELECT mobile FROM people WHERE 1=0") == {"mobile": []}
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        np.array([13912345678], "float32"),
+        pd.Series([13912345678], dtype="float32"),
+        pd.Series([13912345678], dtype="Float32"),
+        pd.Series(np.array([13912345678], "float32"), dtype="float32[pyarrow]"),
+        pd.Series([13912345678], dtype="float32").astype("category"),
+        pd.DataFrame({"mobile": np.array([13912345678], "float32"), "name": ["王小明"]}),
+        [np.float32(13912345678)],
+        [{"mobile": np.float32(13912345678)}],
+    ],
+    ids=["array", "series", "nullable", "arrow", "category", "frame", "list", "rows"],
+)
+def test_a_float_of_32_bits_reaches_no_stranger(sandbox, gateway_of, send_to, given):
+    """13912345678 is 13912345600 in one, which is somebody else's number."""
+    with pytest.raises(PreflightError, match=r"floats of fewer than 64 bits \(rows 1\b.*as text") as caught:
+        send_to(gateway_of("beidoutong"), given, "您好【公司】")
+    assert len(caught.value.problems) == 1
+    assert sandbox.calls.count() == 0
+
+
+def test_a_parquet_file_with_floats_of_32_bits_reaches_no_stranger(tmp_path):
+    """Nor does a column of them that a file brings."""
+    path = tmp_path / "people.parquet"
+    pd.DataFrame({"mobile": np.array([13912345678], "float32"), "name": ["王小明"]}).to_parquet(path)
+    [mobile] = recipients.from_path(path)["mobile"]
+    assert type(mobile) is np.float32
+
+
+def test_a_float_of_64_bits_is_exact():
+    """As pandas makes of whole numbers with a gap among them."""
+    given = pd.DataFrame({"mobile": [13912345678, None], "share": np.array([0.5, 1], "float32")})
+    columns = recipients.from_values(given)
+    assert [type(mobile) for mobile in columns["mobile"]] == [float, float]
+    assert columns["mobile"][0] == 13912345678
+    assert columns["share"] == [0.5, 1]
+
+
 def test_columns_survive_json():
     """What a templated field renders to is plain JSON."""
     rows = json.loads(json.dumps([{"mobile": FIRST, "code": 7}]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -90,6 +91,36 @@ def test_a_retry_of_a_template_send_sends_only_the_rest(sandbox, gateway_of, sen
     assert sandbox.accepted_more_than_once() == {}
 
 
+def test_a_number_in_a_text_is_written_in_its_national_form(sandbox, gateway_of, send_to):
+    """However the row spells it."""
+    people = [{"mobile": "+86 138-0000-0000", "code": 1}, {"mobile": 13800000001.0, "code": 2}]
+    send_to(gateway_of("smsadmin"), people, template="{mobile} {code}")
+    assert list(texts_of(sandbox, "smsadmin").values()) == ["13800000000 1", "13800000001 2"]
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ([1, 2], "a list, an array or bytes in rows 2: give one text or number"),
+        (np.array([1, 2]), "a list, an array or bytes in rows 2"),
+        (b"a", "a list, an array or bytes in rows 2"),
+        (float("inf"), "is infinite in rows 2"),
+        (Decimal("Infinity"), "is infinite in rows 2"),
+        (np.float32(12.5), "a float of fewer than 64 bits in rows 2"),
+    ],
+    ids=["list", "array", "bytes", "inf", "decimal", "float32"],
+)
+def test_a_value_that_is_no_text_is_a_problem_of_its_field(sandbox, gateway_of, send_to, value, says):
+    """Among the other problems, by row."""
+    people = people_of(3)
+    people[1]["code"] = value
+    people[2]["mobile"] = "1234"
+    with pytest.raises(PreflightError, match=f"field 'code' is {says.removeprefix('is ')}") as caught:
+        send_to(gateway_of("smsadmin"), people, template=TEMPLATE)
+    assert len(caught.value.problems) == 2
+    assert sandbox.calls.count() == 0
+
+
 def test_the_first_row_of_a_number_counts(sandbox, gateway_of, send_to):
     """A duplicate's text is dropped with it."""
     people = [*people_of(2), {"mobile": "13800000000", "name": "别人", "code": "999999"}]
@@ -141,11 +172,11 @@ def test_values_read_as_people_write_them(sandbox, gateway_of, send_to):
             "mobile": [13800000000.0, 13800000001.0],
             "count": [3.0, 4.0],
             "amount": [Decimal("12.50"), Decimal("7.00")],
-            "share": [0.5, 0.25],
+            "share": [0.5, 0.00001],
         }
     )
     send_to(gateway_of("smsadmin"), people, template="{count} {amount} {share}")
-    assert list(texts_of(sandbox, "smsadmin").values()) == ["3 12.50 0.5", "4 7.00 0.25"]
+    assert list(texts_of(sandbox, "smsadmin").values()) == ["3 12.50 0.5", "4 7.00 0.00001"]
 
 
 @pytest.mark.parametrize("gone", [None, float("nan"), pd.NA, pd.NaT, ""])
