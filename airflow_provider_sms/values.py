@@ -25,14 +25,13 @@ def as_text(value: Any) -> str | Unfit:
     if isinstance(value, str):
         # A CSV has no other way to say "nothing", and a text with a hole in it helps nobody.
         return value if value.strip() else Unfit.EMPTY
-    if value is None or type(value).__name__ in {"NAType", "NaTType"}:
-        return Unfit.EMPTY
-    if isinstance(value, (float, Decimal)):
+    if isinstance(value, (int, float, Decimal)):
         return _number_as_text(value)
     # Before anything is compared: an array answers with an array.
     if hasattr(value, "__len__"):
         return Unfit.SEVERAL
-    if value != value:  # noqa: PLR0124 - how NaN shows in any other type
+    # pandas' NA refuses to be compared; NaN is the only value that differs from itself.
+    if value is None or type(value).__name__ in {"NAType", "NaTType"} or value != value:  # noqa: PLR0124
         return Unfit.EMPTY
     return Unfit.NARROW if is_narrow(value) else str(value)
 
@@ -43,6 +42,8 @@ def is_narrow(value: object) -> bool:
 
 
 def _number_as_text(value: float | Decimal) -> str | Unfit:
+    if isinstance(value, int):
+        return str(value)
     if isinstance(value, float):
         if value.is_integer():
             return str(int(value))  # a whole number from a column that had an empty cell once
@@ -51,6 +52,6 @@ def _number_as_text(value: float | Decimal) -> str | Unfit:
         if "e" not in written and "n" not in written:
             return written
         value = Decimal(written)
-    if value.is_nan():
-        return Unfit.EMPTY
-    return Unfit.ENDLESS if value.is_infinite() else f"{value:f}"
+    if value.is_finite():
+        return f"{value:f}"
+    return Unfit.EMPTY if value.is_nan() else Unfit.ENDLESS
