@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_sms import text
 from airflow_provider_sms.errors import PreflightError
-from airflow_provider_sms.preflight import numbers_of, text_problems, values_of
+from airflow_provider_sms.preflight import numbers_of, repeat_problems, text_problems, values_of
 from airflow_provider_sms.recipients import MOBILE
 from airflow_provider_sms.templates import Template
 
@@ -54,7 +54,7 @@ class Plan:
     A whole send, checked and cut.
 
     :param submits: the vendor calls, in order.
-    :param duplicates: rows dropped because their number came before.
+    :param duplicates: rows dropped because their number came before, with the same text.
     """
 
     submits: tuple[PlannedSubmit, ...]
@@ -166,6 +166,7 @@ def _plan_template(
         # Rows with an empty field are checked as well, as far as they go; the problem of the field is told.
         contents = template.render({MOBILE: mobiles, **values})
         problems += text_problems(vendor, account, template, values, contents, numbers.rows)
+        problems += repeat_problems(template, columns, numbers, contents)
     _refuse(problems, account)
     assert template is not None  # noqa: S101 - a template that does not parse is a problem, raised above
     native = vendor.native_template(account, template.source, template.fields)

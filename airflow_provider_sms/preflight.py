@@ -104,17 +104,39 @@ def values_of(template: Template, columns: Columns, numbers: Numbers, problems: 
     for name in dict.fromkeys(template.fields):
         if name in missing:
             continue
-        column, rows = columns[name], numbers.rows
         if name == MOBILE:
             values[name] = numbers.mobiles
-        elif len(rows) == len(column) and set(map(type, column)) == {str} and all(map(str.strip, column)):
-            values[name] = column
-        else:
-            values[name], unfit = _written(column, rows)
-            problems += [
-                f"field {name!r} {why.what} in {_rows(where)}: {why.advice}" for why, where in unfit.items()
-            ]
+            continue
+        values[name], unfit = _written(columns[name], numbers.rows)
+        problems += [
+            f"field {name!r} {why.what} in {_rows(rows)}: {why.advice}" for why, rows in unfit.items()
+        ]
     return values
+
+
+def repeat_problems(
+    template: Template, columns: Columns, numbers: Numbers, contents: Sequence[str]
+) -> list[str]:
+    """
+    Find rows whose number came before with another text: dropped, they would be lost in silence.
+
+    :param contents: the texts, one per number.
+    """
+    if not numbers.repeats:
+        return []
+    rows, places = list(numbers.repeats), list(numbers.repeats.values())
+    values = {name: _written(columns[name], rows)[0] for name in template.fields if name != MOBILE}
+    again = template.render({**values, MOBILE: [numbers.mobiles[place] for place in places]})
+    others = [
+        row for row, place, content in zip(rows, places, again, strict=True) if content != contents[place]
+    ]
+    if not others:
+        return []
+    problem = (
+        f"{len(others):,} rows have another text for a number that came before ({_rows(others)}), and a send "
+        "has one message per number: put a person's texts into one, or send each under a send_key of its own"
+    )
+    return [problem]
 
 
 def text_problems(
@@ -191,13 +213,15 @@ def _rows(rows: Sequence[int]) -> str:
 
 def _written(column: Sequence[Any], rows: Sequence[int]) -> tuple[list[str], dict[Unfit, list[int]]]:
     """Write some rows of a column as texts, nothing for those that cannot be; and tell which and why."""
-    written = [as_text(column[row]) for row in rows]
+    values = list(column) if len(rows) == len(column) else [column[row] for row in rows]
+    if set(map(type, values)) == {str} and all(map(str.strip, values)):
+        return values, {}
+    written = list(map(as_text, values))
+    texts = [value for value in written if isinstance(value, str)]
+    if len(texts) == len(written):
+        return texts, {}
     unfit: dict[Unfit, list[int]] = {}
-    texts = []
     for row, value in zip(rows, written, strict=True):
         if isinstance(value, Unfit):
             unfit.setdefault(value, []).append(row)
-            texts.append("")
-        else:
-            texts.append(value)
-    return texts, unfit
+    return ["" if isinstance(value, Unfit) else value for value in written], unfit

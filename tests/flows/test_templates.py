@@ -121,11 +121,39 @@ def test_a_value_that_is_no_text_is_a_problem_of_its_field(sandbox, gateway_of, 
     assert sandbox.calls.count() == 0
 
 
-def test_the_first_row_of_a_number_counts(sandbox, gateway_of, send_to):
-    """A duplicate's text is dropped with it."""
-    people = [*people_of(2), {"mobile": "13800000000", "name": "别人", "code": "999999"}]
-    assert send_to(gateway_of("smsadmin"), people, template=TEMPLATE)["recipients"] == 2
-    assert texts_of(sandbox, "smsadmin")["13800000000"] == "镕，您的验证码 000000【公司】"
+@pytest.mark.parametrize("vendor", ["wavecom", "smsadmin"])
+def test_a_row_that_says_the_same_again_is_dropped(sandbox, gateway_of, send_to, vendor, caplog):
+    """However the number is written, and whatever stands in columns that the text does not use."""
+    people = people_of(3)
+    again = [{**people[0], "mobile": "+86 138-0000-0000", "order": "1"}, {**people[2]}, {**people[2]}]
+    with caplog.at_level("INFO"):
+        result = send_to(gateway_of(vendor), [*people, *again], template=f"{{mobile}}：{TEMPLATE}")
+    assert (result["recipients"], sandbox.count_messages(vendor)) == (3, 3)
+    assert "3 rows dropped" in caplog.text
+
+
+@pytest.mark.parametrize("vendor", ["wavecom", "smsadmin"])
+def test_a_row_with_another_text_for_a_number_is_not_lost(sandbox, gateway_of, send_to, vendor):
+    """Two orders of one person: only the first would be told, and the task be green."""
+    people = people_of(30)
+    others = [{**row, "mobile": f"+86{row['mobile']}", "code": f"again {row['code']}"} for row in people]
+    with pytest.raises(PreflightError) as caught:
+        send_to(gateway_of(vendor), [*people, {**people[7]}, *others], template=TEMPLATE)
+    [problem] = caught.value.problems
+    assert problem.startswith(
+        "30 rows have another text for a number that came before (rows 32, 33, 34, 35, 36, 37, 38, 39, 40, 41"
+        " and 20 more)"
+    )
+    assert "under a send_key of its own" in problem
+    assert sandbox.calls.count() == 0
+
+
+@pytest.mark.parametrize("value", [None, [1]])
+def test_a_row_without_a_value_for_a_number_that_came_before_is_another_text(gateway_of, send_to, value):
+    """It is not known that it would say the same."""
+    people = [*people_of(2), {**people_of(2)[1], "code": value}]
+    with pytest.raises(PreflightError, match=r"1 rows have another text .*\(rows 3\)"):
+        send_to(gateway_of("wavecom"), people, template=TEMPLATE)
 
 
 @pytest.mark.parametrize("vendor", ["wavecom", "smsadmin"])
