@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_sms import text
 from airflow_provider_sms.recipients import MOBILE
-from airflow_provider_sms.redact import mask_number
+from airflow_provider_sms.redact import mask_number, mask_numbers, shown_names
 from airflow_provider_sms.values import Unfit, as_text, is_narrow
 from airflow_provider_sms.vendors.base import Vendor
 
@@ -94,12 +94,14 @@ def values_of(template: Template, columns: Columns, numbers: Numbers, problems: 
 
     :param problems: is added to.
     """
-    missing = [name for name in dict.fromkeys(template.fields) if name not in columns]
+    missing: dict[str, int] = {}
+    for place, name in enumerate(template.fields, 1):
+        if name not in columns:
+            missing.setdefault(name, place)
     if missing:
-        have = ", ".join(map(repr, columns))
-        problems.append(
-            f"the rows lack the template's fields {', '.join(map(repr, missing))}: they have {have}"
-        )
+        # What stands in braces and is no column may be a part of the text.
+        lacks = ", ".join(shown_names([name], f"placeholder {place}") for name, place in missing.items())
+        problems.append(f"the rows lack the template's fields {lacks}: they have {shown_names(columns)}")
     values: Columns = {}
     for name in dict.fromkeys(template.fields):
         if name in missing:
@@ -109,7 +111,8 @@ def values_of(template: Template, columns: Columns, numbers: Numbers, problems: 
             continue
         values[name], unfit = _written(columns[name], numbers.rows)
         problems += [
-            f"field {name!r} {why.what} in {_rows(rows)}: {why.advice}" for why, rows in unfit.items()
+            f"field {mask_numbers(name)!r} {why.what} in {_rows(rows)}: {why.advice}"
+            for why, rows in unfit.items()
         ]
     return values
 

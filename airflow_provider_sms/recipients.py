@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_sms.errors import PreflightError, SubmitNotSent
-from airflow_provider_sms.redact import mask_numbers
+from airflow_provider_sms.redact import mask_numbers, shown_names
 from airflow_provider_sms.store.failures import describe
 from airflow_provider_sms.text import normalise_mobile
 
@@ -34,8 +34,6 @@ MOBILE = "mobile"
 Columns = dict[str, list[Any]]
 
 _BETWEEN_NUMBERS = re.compile(r"[,;，；、\n]")
-#: A column's name that an error may show: nobody's number and, without a header line, nobody's name.
-_SHOWABLE = re.compile(r"(?!.*[0-9]{5})[A-Za-z_][A-Za-z0-9_]{0,39}")
 #: What an only column is never called: a number, were it a wrong or rounded one.
 _NUMBER = re.compile(r"[-+0-9.,()\sEe]{5,}")
 #: What drivers raise of options that they do not take, before they connect.
@@ -72,7 +70,7 @@ def from_values(recipients: Any) -> Columns:
             columns = _named({str(name): list(values) for name, values in recipients.items()})
             if len({len(values) for values in columns.values()}) > 1:
                 lengths = ", ".join(
-                    f"{_shown([name])} has {len(values):,}" for name, values in columns.items()
+                    f"{shown_names([name])} has {len(values):,}" for name, values in columns.items()
                 )
                 raise PreflightError([f"the columns are not of one length: {lengths} values"], "recipients")
             return columns
@@ -311,7 +309,8 @@ def _check_names(names: Sequence[Any]) -> None:
     repeated = [str(name) for name, times in Counter(map(str, names)).items() if times > 1]
     if repeated:
         raise PreflightError(
-            [f"columns {_shown(repeated)} are there more than once: rename or drop the others"], "recipients"
+            [f"columns {shown_names(repeated)} are there more than once: rename or drop the others"],
+            "recipients",
         )
 
 
@@ -324,12 +323,7 @@ def _named(columns: Columns) -> Columns:
             return columns
     if len(columns) == 1:
         return {MOBILE: next(iter(columns.values()))}
-    found = _shown(list(columns)) or "no columns"
+    found = shown_names(list(columns)) or "no columns"
     raise PreflightError(
         [f"there is no column 'mobile' (found {found}): rename the column with the numbers"], "recipients"
     )
-
-
-def _shown(names: Sequence[str]) -> str:
-    """List columns by name, but for names that may be somebody's data."""
-    return ", ".join(repr(name) if _SHOWABLE.fullmatch(name) else "(a name not shown)" for name in names)

@@ -6,8 +6,12 @@ import base64
 import hashlib
 import json
 import re
+from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 from xml.sax.saxutils import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 #: A run of digits long enough to be somebody's number, not inside a longer run. The "20" of a "%20" before
 #: it is no part of the run. Numbers with an area code (小灵通) are somebody's, too.
@@ -17,6 +21,8 @@ _NUMBER = re.compile(
 )
 #: Of anything shorter, the ends that stay would be most of it.
 _SHORTEST_MASKABLE = 10
+#: A column's name that an error may show: nobody's number and, without a header line, nobody's name.
+_SHOWABLE = re.compile(r"(?!.*[0-9]{5})[A-Za-z_][A-Za-z0-9_]{0,39}")
 #: The same secret as other encoders write it.
 _ESCAPE = re.compile(r"%[0-9A-F]{2}")
 
@@ -31,6 +37,15 @@ def mask_number(mobile: str) -> str:
 def mask_numbers(text: str) -> str:
     """Mask every mobile number inside a text."""
     return _NUMBER.sub(r"\1\2****\3", text)
+
+
+def shown_names(names: Iterable[str], instead: str = "(a name not shown)") -> str:
+    """
+    List columns by name, but for names that may be somebody's data.
+
+    :param instead: what to say of such a name.
+    """
+    return ", ".join(repr(name) if _SHOWABLE.fullmatch(name) else instead for name in names)
 
 
 def secret_forms(secret: str) -> tuple[str, ...]:

@@ -23,13 +23,14 @@ class Template:
 
     def __init__(self, source: str) -> None:
         self.source = source
-        literals, fields = [""], []
+        literals, fields = [""], list[str]()
         for literal, name, spec, conversion in Formatter().parse(source):
             literals[-1] += literal
             if name is None:
                 continue
             if not name or spec or conversion or not name.replace("_", "a").isalnum():
-                msg = f"placeholder {{{name}}} is no plain field name: write for instance {{code}}"
+                # By its place: what stands in the braces may be a part of the text.
+                msg = f"placeholder {len(fields) + 1} is no plain field name: write for instance {{code}}"
                 raise ValueError(msg)
             fields.append(name)
             literals.append("")

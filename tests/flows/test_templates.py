@@ -178,6 +178,27 @@ def test_a_field_that_no_row_has_is_named(gateway_of, send_to):
         send_to(gateway_of("wavecom"), people_of(2), template="{nmae}您好")
 
 
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("x {尊敬的张三 电话13800138009 密码 4711}", "placeholder 1 is no plain field name"),
+        ("{code} {0.13800138009}", "placeholder 2 is no plain field name"),
+        ("{13800138009}", "lack the template's fields placeholder 1: they have 'mobile', 'code'"),
+        (
+            "{nmae}{code}{张三密码4711}{nmae}",
+            "fields 'nmae', placeholder 3: .*'code', \\(a name not shown\\)",
+        ),
+    ],
+)
+def test_what_stands_in_braces_may_be_a_part_of_the_text(gateway_of, send_to, source, says):
+    """So the error shows no more of it than a name that is nobody's, and of the columns' names neither."""
+    people = [{"mobile": "13800000000", "code": "1", "李四13900139009": "2"}]
+    with pytest.raises(PreflightError, match=says) as caught:
+        send_to(gateway_of("wavecom"), people, template=source)
+    chain = repr(caught.value) + repr(caught.value.__cause__) + repr(caught.value.__context__)
+    assert not any(part in chain for part in ("张三", "1380013", "4711", "李四", "1390013"))
+
+
 def test_a_row_that_lacks_a_field_is_named(gateway_of, send_to):
     """Among rows that have it."""
     people = people_of(3)
