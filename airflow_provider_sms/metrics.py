@@ -139,8 +139,8 @@ class SendMeter:
 
         try:
             return Ledger(self._store).summary(self._send_key).as_dict()
-        except StoreUnavailable:
-            # The send itself says so; what is not known is not counted.
+        except (StoreUnavailable, UnicodeEncodeError):
+            # The send itself says so, also of a key that is no text; what is not known is not counted.
             return None
 
 

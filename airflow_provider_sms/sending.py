@@ -16,6 +16,7 @@ Lanes only move bytes; the ledger is read and written by the calling thread alon
 from __future__ import annotations
 
 import time
+import unicodedata
 import uuid
 from contextlib import suppress
 from dataclasses import replace
@@ -131,6 +132,8 @@ def _checked(order: SendOrder) -> SendOrder:
             f"send_key is {key!r}, which is how templates write that there is none: every run would be taken "
             "for the first one. Leave it empty for the task's own key, or give the template a default"
         )
+    elif key != order.origin.send_key:
+        problems += _spelling_problems(key)
     if not isinstance(extno, str):
         problems.append(f"extno is a {type(extno).__name__}: give text, since zeros in front count")
     for name in ("content", "template"):
@@ -140,6 +143,21 @@ def _checked(order: SendOrder) -> SendOrder:
     if problems:
         raise errors.PreflightError(problems, "send")
     return replace(order, send_key=key, extno=extno)
+
+
+def _spelling_problems(key: str) -> list[str]:
+    """Find what a database refuses in a key, or does not tell from another one."""
+    problems = []
+    if key != key.strip():
+        problems.append(
+            "send_key begins or ends with a blank, and not every database tells it from the key without: "
+            "leave the blank out, in a template by | trim"
+        )
+    found = [character for character in key if unicodedata.category(character) in {"Cc", "Cs"}]
+    if found:
+        named = ", ".join(f"U+{ord(character):04X}" for character in dict.fromkeys(found))
+        problems.append(f"send_key holds what is no character of a text ({named}): leave it out")
+    return problems
 
 
 def _keep_balance(gateway: Gateway, store: Store, told: Told | None) -> None:

@@ -8,6 +8,7 @@ from collections import Counter
 
 import airflow
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 from packaging.version import Version
 
 from airflow_provider_sms.errors import QueueBusy, SubmitNotSent
@@ -124,6 +125,19 @@ def test_a_retry_counts_only_what_it_added(connections, statsd, numbers):
     found = heard.heard()
     assert found["airflow.sms.accepted"] == found["airflow.sms.submitted"] == 3
     assert "airflow.sms.not_sent" not in found
+
+
+def test_a_key_that_is_no_text_is_told_by_the_send(connections, numbers):
+    """Not by its meter, which asks the store first."""
+    send = SmsSendOperator(
+        task_id="send",
+        sms_conn_id=connections("wavecom"),
+        content="您好【公司】",
+        recipients=numbers(1),
+        send_key="order-\ud800",
+    )
+    with pytest.raises(AirflowFailException, match=r"send_key holds .*U\+D800"):
+        send.execute({})
 
 
 def test_an_unknown_outcome_is_counted(sandbox, connections, statsd, numbers):

@@ -203,6 +203,34 @@ def test_a_send_key_that_a_template_made_of_nothing_is_refused(sandbox, gateway_
     assert sandbox.count_messages("wavecom") == 0
 
 
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        ("order-a ", "begins or ends with a blank"),
+        ("\u3000order-a", "begins or ends with a blank"),
+        ("order-a\n", "begins or ends with a blank"),
+        ("order\0a", r"U\+0000"),
+        ("order\ta", r"U\+0009"),
+        ("order-\ud800", r"U\+D800"),
+    ],
+    ids=ascii,
+)
+def test_a_send_key_that_databases_keep_as_another_is_refused(gateway_of, send_to, numbers, key, says):
+    """MariaDB takes ``order-a`` and ``order-a `` for one key; others refuse some characters, each its own."""
+    with pytest.raises(errors.PreflightError, match=says):
+        send_to(gateway_of("wavecom"), numbers(1), TEXT, send_key=key)
+
+
+@pytest.mark.parametrize(
+    "run_id", ["manual__2026-11-28T08:00:00+00:00", "每日 1", "a\n", " ", "r" * 250, "é😀"]
+)
+def test_the_key_of_a_task_is_taken_whatever_its_ids_are(gateway_of, send_to, numbers, run_id):
+    """What ids may look like is Airflow's to say; its patterns let a line break at the end through."""
+    origin = Origin("日报.d-a_g\n", "组.t\n", run_id, 0)
+    result = send_to(gateway_of("wavecom"), numbers(1), TEXT, send_key=origin.send_key, origin=origin)
+    assert result["send_key"] == origin.send_key
+
+
 def test_what_native_templates_render_is_taken_or_named(sandbox, gateway_of, send_to, numbers):
     """A date without dashes becomes a number, a missing value None."""
     result = send_to(gateway_of("smsadmin"), numbers(1), TEXT, send_key=20261128, extno=None)
