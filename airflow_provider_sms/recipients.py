@@ -151,6 +151,8 @@ def from_path(path: Path | ObjectStoragePath) -> Columns:
     """
     Read a CSV (UTF-8 or GB18030, with a header line) or a Parquet file.
 
+    A CSV that can be read as UTF-8 is. Two bytes of GB18030 may be both; a byte order mark says which.
+
     :param path: a local path or an ``ObjectStoragePath``.
     :raises PreflightError: when it is neither, or cannot be read.
     """
