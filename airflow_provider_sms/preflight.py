@@ -214,9 +214,9 @@ def _rows(rows: Sequence[int]) -> str:
     return f"rows {', '.join(str(row + 1) for row in rows[:_ROWS_SHOWN])}{rest}"
 
 
-def _written(column: Sequence[Any], rows: Sequence[int]) -> tuple[list[str], dict[Unfit, list[int]]]:
+def _written(column: list[Any], rows: Sequence[int]) -> tuple[list[str], dict[Unfit, list[int]]]:
     """Write some rows of a column as texts, nothing for those that cannot be; and tell which and why."""
-    values = list(column) if len(rows) == len(column) else [column[row] for row in rows]
+    values = column if len(rows) == len(column) else [column[row] for row in rows]
     if set(map(type, values)) == {str} and all(map(str.strip, values)):
         return values, {}
     written = list(map(as_text, values))
