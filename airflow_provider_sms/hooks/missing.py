@@ -10,6 +10,7 @@ asked once more, one by one, with what they raise seen:
   raises.
 * In tasks and triggers the answer of the parent process names its kind: ``CONNECTION_NOT_FOUND``, or another
   error where the API server did not answer.
+* In scripts the metadata database is one more source (:mod:`~airflow_provider_sms.hooks.outside`).
 * What cannot be told is an API server that answers and whose own database is away: it says "not found" (its
   route looks up by the same rule). That is what :mod:`~airflow_provider_sms.hooks.known_stores` is for.
 """
@@ -17,6 +18,8 @@ asked once more, one by one, with what they raise seen:
 from __future__ import annotations
 
 from typing import Any
+
+from airflow_provider_sms.hooks.outside import MetadataDatabase, is_outside
 
 #: What says that there is no such connection: an answer's kind, an exception's class.
 _NOT_FOUND = frozenset({"", "CONNECTION_NOT_FOUND", "AirflowNotFoundException"})
@@ -35,6 +38,8 @@ def failed_source(conn_id: str) -> str:
             failure = _failure(source, conn_id)
         except Exception as error:  # noqa: BLE001 - a secrets backend may raise anything
             failure = _kind(error)
+            if type(source).__name__ == "MetastoreBackend" and _is_not_set_up():
+                return "Airflow's metadata database has no tables yet: run 'airflow db migrate'"
         if failure not in _NOT_FOUND:
             return f"{type(source).__name__}: {failure}"
     return ""
@@ -46,7 +51,7 @@ def _sources() -> list[Any]:
         from airflow.sdk.execution_time.supervisor import ensure_secrets_backend_loaded
     except ImportError:
         return []
-    return list(ensure_secrets_backend_loaded())
+    return [*ensure_secrets_backend_loaded(), *([MetadataDatabase()] if is_outside() else [])]
 
 
 def _failure(source: Any, conn_id: str) -> str:
@@ -61,6 +66,13 @@ def _failure(source: Any, conn_id: str) -> str:
     else:
         answer = source.get_connection(conn_id=conn_id)
     return "" if answer is None else "it knows the connection by now"
+
+
+def _is_not_set_up() -> bool:
+    try:
+        return not MetadataDatabase.is_set_up()
+    except Exception:  # noqa: BLE001 - away, then
+        return False
 
 
 def _kind_of_answer(answer: Any) -> str:

@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
 from airflow_provider_sms.errors import PreflightError, SmsError, VendorRejected, VendorUnreachable
 from airflow_provider_sms.hooks.missing import failed_source
+from airflow_provider_sms.hooks.outside import find_connection
 from airflow_provider_sms.hooks.store import DEFAULT_STORE_CONN_ID, open_store
 from airflow_provider_sms.records import Queue
 from airflow_provider_sms.redact import secret_forms
@@ -363,18 +364,16 @@ def was_found(error: Exception) -> bool:
 
 
 def _connection(conn_id: str) -> Any:
-    from airflow.providers.common.compat.sdk import AirflowNotFoundException
-
-    try:
-        return BaseHook.get_connection(conn_id)
-    except AirflowNotFoundException:
-        if failure := failed_source(conn_id):
-            msg = (
-                f"connection {conn_id!r} cannot be looked up ({failure}), so nothing was sent or read: try "
-                "again once what Airflow keeps its connections in answers"
-            )
-            raise VendorUnreachable(msg) from None
-        raise no_connection(conn_id) from None
+    if (connection := find_connection(conn_id)) is not None:
+        return connection
+    if failure := failed_source(conn_id):
+        msg = (
+            f"connection {conn_id!r} cannot be looked up ({failure}), so nothing was sent or read: try "
+            "again once what Airflow keeps its connections in answers. Where a script may not ask it, set "
+            f"AIRFLOW_CONN_{conn_id.upper()}"
+        )
+        raise VendorUnreachable(msg)
+    raise no_connection(conn_id)
 
 
 def _extra(connection: Any, conn_id: str) -> dict[str, Any]:

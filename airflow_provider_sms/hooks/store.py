@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, conf, mask_secret
+from airflow.providers.common.compat.sdk import conf, mask_secret
 
 from airflow_provider_sms.errors import PreflightError, StoreUnavailable
 from airflow_provider_sms.hooks import known_stores
 from airflow_provider_sms.hooks.driver_options import blamed_on, driver_options
 from airflow_provider_sms.hooks.missing import failed_source
+from airflow_provider_sms.hooks.outside import find_connection, tell_of_default
 from airflow_provider_sms.redact import secret_forms
 
 if TYPE_CHECKING:
@@ -58,12 +59,7 @@ def open_store(conn_id: str | None = None) -> Store:
     :raises StoreUnavailable: the store does not answer, or is newer than this package; or its connection
         could not be looked up, or was used before and is not found now.
     """
-    wanted = store_named(conn_id)
-    try:
-        connection = BaseHook.get_connection(wanted)
-    except AirflowNotFoundException:
-        connection = None
-    return open_connection(connection, conn_id)
+    return open_connection(find_connection(store_named(conn_id)), conn_id)
 
 
 def store_named(conn_id: str | None) -> str:
@@ -94,7 +90,9 @@ def open_connection(connection: Any, conn_id: str | None) -> Store:
             f"or leave store_conn_id empty for a SQLite file in {airflow_home()}"
         )
         raise PreflightError([msg], f"store connection {wanted!r}")
-    return _open(_sqlite_url(str(airflow_home() / "sms" / "sms.db")), {}, wanted)
+    path = airflow_home() / "sms" / "sms.db"
+    tell_of_default(wanted, path)
+    return _open(_sqlite_url(str(path)), {}, wanted)
 
 
 def _refuse_unless_missing(conn_id: str, mark: Path) -> None:
@@ -110,7 +108,8 @@ def _refuse_unless_missing(conn_id: str, mark: Path) -> None:
         msg = (
             f"store connection {conn_id!r} cannot be looked up ({failure}), so nothing was read or sent: try "
             "again once what Airflow keeps its connections in answers. Where that fails for whatever it does "
-            "not have, create the connection, of type sqlite for a file"
+            "not have, and where a script may not ask it, say which store it is by the variable "
+            f"AIRFLOW_CONN_{conn_id.upper()}; it is of type sqlite for a file"
         )
         raise StoreUnavailable(msg)
 
