@@ -7,7 +7,7 @@ import tempfile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_sms.cli.pages import ADVICE, SPOOLED, TORN, UNREADABLE, most_lost
-from airflow_provider_sms.cli.reached import account_of, known_to, sms_connections, store_of
+from airflow_provider_sms.cli.reached import account_of, in_database, in_environment, known_to, store_of
 from airflow_provider_sms.cli.speaking import NEEDS_A_PERSON, command, counted, say
 
 if TYPE_CHECKING:
@@ -121,19 +121,21 @@ def _spool(folder: Path) -> Iterator[Finding]:
 def _connections(named: Sequence[str] | None, store: Store | None, *, offline: bool) -> Iterator[Finding]:
     from airflow_provider_sms.errors import SmsError
 
-    conn_ids = list(named or [])
+    conn_ids, all_listed = set(named or []), True
     if not conn_ids:
+        conn_ids = in_environment() | (known_to(store) if store is not None else set())
         try:
-            conn_ids = sorted({*sms_connections(), *(known_to(store) if store is not None else ())})
+            conn_ids |= in_database()
         except SmsError as error:
+            all_listed = False
             yield Finding(_PERSON, f"connections: {error}")
-    if not conn_ids:
+    if not conn_ids and all_listed:
         yield Finding(
             _NOTE,
             "connections: no SMS connection was found",
             "one in a secrets backend cannot be listed: name it by --conn-id",
         )
-    for conn_id in conn_ids:
+    for conn_id in sorted(conn_ids):
         try:
             vendor, account = account_of(conn_id)
         except SmsError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from airflow_provider_sms.errors import PreflightError
+from airflow_provider_sms.errors import SmsError
 
 if TYPE_CHECKING:
     from airflow_provider_sms.store.engine import Store
@@ -50,22 +50,11 @@ def known_to(store: Store) -> set[str]:
         return set()
 
 
-def sms_connections() -> list[str]:
-    """
-    Name the SMS connections of the environment and of Airflow's metadata database.
-
-    Those of a secrets backend cannot be listed.
-    """
-    from airflow_provider_sms.vendors.registry import vendors
-
-    types = {vendor.conn_type for vendor in vendors().values()}
-    return sorted(_in_environment(types) | _in_database(types))
-
-
-def _in_environment(types: set[str]) -> set[str]:
+def in_environment() -> set[str]:
+    """Name the SMS connections of the environment. Those of a secrets backend cannot be listed."""
     from airflow.providers.common.compat.sdk import BaseHook
 
-    found = set()
+    types, found = _types(), set()
     for name in os.environ:
         if not name.startswith(_ENVIRONMENT):
             continue
@@ -78,18 +67,34 @@ def _in_environment(types: set[str]) -> set[str]:
     return found
 
 
-def _in_database(types: set[str]) -> set[str]:
+def in_database() -> set[str]:
+    """
+    Name the SMS connections of Airflow's metadata database.
+
+    :raises SmsError: it cannot be asked.
+    """
     from airflow.models.connection import Connection
     from airflow.utils.session import create_session
     from sqlalchemy import select
     from sqlalchemy.exc import SQLAlchemyError
 
+    from airflow_provider_sms.hooks.outside import MetadataDatabase
+
     try:
+        if not MetadataDatabase.is_set_up():
+            msg = "Airflow's metadata database has no tables yet: run 'airflow db migrate'"
+            raise SmsError(msg)
         with create_session() as session:
-            return set(session.scalars(select(Connection.conn_id).where(Connection.conn_type.in_(types))))
+            return set(session.scalars(select(Connection.conn_id).where(Connection.conn_type.in_(_types()))))
     except SQLAlchemyError as error:
         msg = (
-            f"the connections in Airflow's metadata database cannot be listed ({type(error).__name__}): "
+            f"those in Airflow's metadata database cannot be listed ({type(error).__name__}): "
             "name them by --conn-id, or mend the database ('airflow db check')"
         )
-        raise PreflightError([msg], "airflow sms") from None
+        raise SmsError(msg) from None
+
+
+def _types() -> set[str]:
+    from airflow_provider_sms.vendors.registry import vendors
+
+    return {vendor.conn_type for vendor in vendors().values()}

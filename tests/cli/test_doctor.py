@@ -60,6 +60,24 @@ def test_a_wrong_password_and_a_missing_field_are_told_and_no_secret(sms, connec
     assert "3 things to mend" in said.out
 
 
+def test_a_database_that_was_never_set_up_is_told(sms, connections, monkeypatch):
+    """The way to it is named; the connections of the environment are looked at all the same."""
+    from airflow_provider_sms.hooks.outside import MetadataDatabase
+
+    connections("wavecom")
+    monkeypatch.setattr(MetadataDatabase, "is_set_up", staticmethod(lambda: False))
+    said = sms("doctor", "--offline")
+    assert said.status == 1
+    assert (
+        "MEND  connections: Airflow's metadata database has no tables yet: run 'airflow db migrate'"
+        in said.out
+    )
+    assert "no SMS connection was found" not in said.out
+    assert "ok    connection 'sms_wavecom'" in said.out
+    monkeypatch.delenv("AIRFLOW_CONN_SMS_WAVECOM")
+    assert "no SMS connection was found" not in sms("doctor", "--offline").out
+
+
 def test_a_vendor_that_does_not_answer_is_told(sms, sandbox, connections):
     connections("wavecom", timeout=2)
     sandbox.faults.add(Fault("status", vendor="wavecom", status=500))
