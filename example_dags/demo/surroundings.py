@@ -8,15 +8,16 @@ import random
 import shlex
 import shutil
 import sqlite3
+import sys
 import threading
 from contextlib import closing
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
     from types import TracebackType
 
     from airflow_provider_sms.sandbox import Sandbox
@@ -186,4 +187,6 @@ def write_exports(file: Path, settings: dict[str, str], port: int) -> None:
     }
     was, will_be = json.dumps({"port": port})[1:-1], json.dumps({"port": _SANDBOX_PORT})[1:-1]
     lines = [f"export {name}={shlex.quote(value.replace(was, will_be))}" for name, value in later.items()]
+    # Standalone starts its parts by the name "airflow".
+    lines.append(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"')
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
