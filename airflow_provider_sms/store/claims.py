@@ -206,7 +206,7 @@ def add_ids(connection: Connection, ids: Sequence[tuple[Row[Any], Mapping[str, s
     unsure = [row.batch_no for row, _ in ids if not _only_submit(row)]
     known = [(row.batch_no, row.reference) for row, _ in ids if row.state == BatchState.SUBMITTING]
     if unsure:
-        known += connection.execute(_known_ids, {"of_id": send_id, "wanted": unsure}).tuples()
+        known += map(tuple, connection.execute(_known_ids, {"of_id": send_id, "wanted": unsure}))
     for batch_no, one in known:
         count -= wanted[batch_no].pop(one, None) is not None
     columns = {

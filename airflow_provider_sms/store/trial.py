@@ -160,7 +160,7 @@ def _ranks(engine: Engine, table: Table) -> bool:
     with engine.connect() as connection:
         _add(connection, table, "a")
         _add(connection, table, "b")
-        return set(connection.execute(select(table.c.id, place)).tuples()) == {("a", 2), ("b", 1)}
+        return set(map(tuple, connection.execute(select(table.c.id, place)))) == {("a", 2), ("b", 1)}
 
 
 def _add(connection: Connection, table: Table, row: str, **values: Any) -> None:
