@@ -10,7 +10,14 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand, lazy_load_command, positive_int
+from airflow.cli.cli_config import (
+    ARG_VERBOSE,
+    ActionCommand,
+    Arg,
+    GroupCommand,
+    lazy_load_command,
+    positive_int,
+)
 
 _HERE = "airflow_provider_sms.cli"
 _PAGE_STATES = (
@@ -92,6 +99,7 @@ def _doctor() -> ActionCommand:
         _CONNECTIONS,
         _argument(("--offline",), help="don't ask the vendors for their balances", action="store_true"),
         _STORE,
+        ARG_VERBOSE,
         epilog="The exit status is 0 when all is well, and 1 when something needs a person.",
     )
 
@@ -128,6 +136,7 @@ def _pages() -> ActionCommand:
         _REASON,
         _OUTPUT,
         _STORE,
+        ARG_VERBOSE,
     )
 
 
@@ -141,6 +150,7 @@ def _replay() -> ActionCommand:
         _argument(("--all-quarantined",), help="all quarantined pages", action="store_true"),
         _CONNECTION,
         _STORE,
+        ARG_VERBOSE,
         epilog="The exit status is 0 when all of these pages have landed whole, else 1.",
     )
 
@@ -161,6 +171,7 @@ def _settle() -> ActionCommand:
         ),
         _REASON,
         _STORE,
+        ARG_VERBOSE,
         epilog="The exit status is 1 while batches are unknown.",
     )
 
@@ -184,6 +195,7 @@ def _purge() -> ActionCommand:
             action="store_true",
         ),
         _STORE,
+        ARG_VERBOSE,
     )
 
 
@@ -227,6 +239,7 @@ def _report() -> ActionCommand:
             metavar="HOURS",
         ),
         _STORE,
+        ARG_VERBOSE,
         epilog="The page holds no text and no whole number. Pictures need matplotlib: the extra [report].",
     )
 
@@ -240,5 +253,6 @@ def _push_receiver() -> ActionCommand:
             Arg(("--port",), help="port to serve at (8079)", type=int, default=8079),
             Arg(("--host",), help="address to bind (127.0.0.1)", default="127.0.0.1"),
         ),
-        epilog="The connections are those of the option [sms] push_connections.",
+        # No brackets: what prints this takes them for markup.
+        epilog="The connections are those of the option push_connections in the section sms of airflow.cfg.",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_provider_sms.cli.speaking import command
+from airflow_provider_sms.cli.speaking import serving
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _VALUES = ("port", "host", "report_delay", "failure_share", "reply_share", "smsadmin_interval", "seed")
 
 
-@command
+@serving
 def run(args: Namespace) -> int:
     """Serve until interrupted."""
     from airflow_provider_sms.sandbox.__main__ import main

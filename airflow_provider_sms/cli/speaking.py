@@ -8,6 +8,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from airflow.utils.cli import suppress_logs_and_warning
+
 from airflow_provider_sms.errors import SmsError
 
 if TYPE_CHECKING:
@@ -49,8 +51,14 @@ def command(run: Callable[[Namespace], int]) -> Callable[[Namespace], None]:
     """
     Make an Airflow command of a function that returns its exit status.
 
-    Our own errors are told in their words, without a traceback.
+    Our own errors are told in their words, without a traceback. Airflow logs to standard output, so that it
+    is held back as in Airflow's own lists, unless ``--verbose`` is given.
     """
+    return suppress_logs_and_warning(serving(run))
+
+
+def serving(run: Callable[[Namespace], int]) -> Callable[[Namespace], None]:
+    """Make a command that serves until it is stopped, whose log is wanted; otherwise as :func:`command`."""
 
     @functools.wraps(run)
     def speaking(args: Namespace) -> None:

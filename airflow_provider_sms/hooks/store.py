@@ -107,9 +107,9 @@ def _refuse_unless_missing(conn_id: str, mark: Path) -> None:
     if failure := failed_source(conn_id):
         msg = (
             f"store connection {conn_id!r} cannot be looked up ({failure}), so nothing was read or sent: try "
-            "again once what Airflow keeps its connections in answers. Where that fails for whatever it does "
-            "not have, and where a script may not ask it, say which store it is by the variable "
-            f"AIRFLOW_CONN_{conn_id.upper()}; it is of type sqlite for a file"
+            "again once what Airflow keeps its connections in answers. Where it fails for whatever it does "
+            "not have, or a script may not ask it, name the store by the variable "
+            f"AIRFLOW_CONN_{conn_id.upper()}, of type sqlite for a file"
         )
         raise StoreUnavailable(msg)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import delete
 
 from airflow_provider_sms.records import PageState
 from airflow_provider_sms.sandbox import __main__ as sandbox_command
@@ -20,12 +21,26 @@ from airflow_provider_sms.store.journal import Journal
 AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 
 
-@pytest.mark.usefixtures("airflow_database")
-def test_airflow_itself_knows_the_commands(store, connections, monkeypatch):
-    """Through the installed provider: the list on standard output, the advice beside it."""
-    connections("wavecom")
+@pytest.fixture
+def in_database(airflow_database, sandbox):
+    """Have a connection in Airflow's database, of each of which Airflow logs that its type has a ``_``."""
+    from airflow.models.connection import Connection
+    from airflow.utils.session import create_session
+
+    del airflow_database
+    with create_session() as session:
+        fields = sandbox.connection("wavecom")
+        session.add(Connection(conn_id="sms_logged", **fields | {"extra": json.dumps(fields["extra"])}))
+    yield "sms_logged"
+    with create_session() as session:
+        session.execute(delete(Connection).where(Connection.conn_id == "sms_logged"))
+
+
+def test_airflow_itself_knows_the_commands(store, store_connection, in_database, monkeypatch):
+    """Through the installed provider: the list on standard output and no log, the advice beside it."""
+    assert store_connection
     journal = Journal(store)
-    page_id = journal.begin("sms_wavecom", "wavecom", "reports", "reader")
+    page_id = journal.begin(in_database, "wavecom", "reports", "reader")
     journal.close_unread(page_id, PageState.SUSPECT, "cut off near 13812345678")
     monkeypatch.delenv("AIRFLOW__CORE__UNIT_TEST_MODE")  # it prints a line of its own
     command = [AIRFLOW, "sms", "pages", "--output", "json"]
