@@ -20,6 +20,7 @@ from airflow_provider_sms.plugin.kept_store import (
 )
 
 if TYPE_CHECKING:
+    from airflow_provider_sms.hooks.sms import SmsHook
     from airflow_provider_sms.plugin.gate import Network
     from airflow_provider_sms.receiving import Receiver
 
@@ -114,38 +115,53 @@ class Doors:
         return door
 
     def _look_up(self, conn_id: str, known: Door | None) -> Door:
-        from airflow.providers.common.compat.sdk import mask_secret
-
-        from airflow_provider_sms.errors import PreflightError
-        from airflow_provider_sms.hooks.sms import SmsHook
         from airflow_provider_sms.hooks.store import spool_folder
         from airflow_provider_sms.receiving import Receiver
         from airflow_provider_sms.store.spool import Spool
-        from airflow_provider_sms.vendors.base import Operation
 
-        hook = SmsHook.for_connection(conn_id)
-        hook.vendor.require(Operation.PUSH, conn_id)
-        options = hook.account.options
-        tokens = live_tokens(options["push_token"], options["push_token_previous"])
-        problems = []
-        if not tokens:
-            problems.append(
-                "push_token must have 20 or more letters and digits: make one with 'openssl rand -hex 24'"
-            )
-        for token in tokens:
-            mask_secret(token.decode("ascii"))
-        sources: tuple[Network, ...] = ()
-        try:
-            sources = networks(options["push_sources"])
-        except ValueError:
-            problems.append("push_sources must be addresses or networks: 203.0.113.7, 198.51.100.0/24")
-        if problems:
-            raise PreflightError(problems, f"connection {conn_id!r}")
+        hook, tokens, sources = check_door(conn_id)
         if known is not None and known.receiver.account == hook.account:
             return Door(known.receiver, tokens, sources)
         spool = Spool(spool_folder())
         receiver = Receiver(hook.vendor, hook.account, self._store.opened, spool, log=self._log)
         return Door(receiver, tokens, sources)
+
+
+def check_door(conn_id: str) -> tuple[SmsHook, tuple[bytes, ...], tuple[Network, ...]]:
+    """
+    Look a connection up, and check that it can be pushed to.
+
+    :param conn_id: its id.
+    :return: its hook, its tokens, and where pushes may come from.
+    :raises PreflightError: it does not exist, or has fields that cannot work.
+    :raises NotSupported: its vendor does not push.
+    :raises VendorUnreachable: it could not be looked up.
+    """
+    from airflow.providers.common.compat.sdk import mask_secret
+
+    from airflow_provider_sms.errors import PreflightError
+    from airflow_provider_sms.hooks.sms import SmsHook
+    from airflow_provider_sms.vendors.base import Operation
+
+    hook = SmsHook.for_connection(conn_id)
+    hook.vendor.require(Operation.PUSH, conn_id)
+    options = hook.account.options
+    tokens = live_tokens(options["push_token"], options["push_token_previous"])
+    problems = []
+    if not tokens:
+        problems.append(
+            "push_token must have 20 or more letters and digits: make one with 'openssl rand -hex 24'"
+        )
+    for token in tokens:
+        mask_secret(token.decode("ascii"))
+    sources: tuple[Network, ...] = ()
+    try:
+        sources = networks(options["push_sources"])
+    except ValueError:
+        problems.append("push_sources must be addresses or networks: 203.0.113.7, 198.51.100.0/24")
+    if problems:
+        raise PreflightError(problems, f"connection {conn_id!r}")
+    return hook, tokens, sources
 
 
 def _was_found(error: Exception) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from airflow_provider_sms.plugin.settings import read_settings
 from airflow_provider_sms.plugin.sms_plugin import URL_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     import uvicorn
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Requests in work at once, from where on more are turned away; each holds at most a body of 64 KiB.
 _AT_ONCE = 1000
+#: Connections that wait to be taken, as many as uvicorn has it.
+_WAITING = 2048
 
 
 def make_server(host: str, port: int, settings: Settings | None = None) -> uvicorn.Server:
@@ -68,12 +71,22 @@ def make_server(host: str, port: int, settings: Settings | None = None) -> uvico
     return uvicorn.Server(config)
 
 
-def serve(host: str, port: int) -> None:
+def serve(
+    host: str, port: int, *, settings: Settings | None = None, bound: Callable[[int], None] | None = None
+) -> None:
     """
     Serve until SIGTERM or SIGINT.
 
     :param host: address to bind.
-    :param port: port to bind.
+    :param port: port to bind, 0 for a free one.
+    :param settings: those of Airflow's configuration if not given.
+    :param bound: called with the port once it is bound.
     :raises PreflightError: no connection may be pushed to.
+    :raises OSError: the port is taken, or the address is not this machine's.
     """
-    make_server(host, port).run()
+    server = make_server(host, port, settings)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, port), family=family, backlog=_WAITING) as listening:
+        if bound is not None:
+            bound(listening.getsockname()[1])
+        server.run(sockets=[listening])
