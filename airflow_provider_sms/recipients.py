@@ -232,7 +232,7 @@ def _from_parquet(content: bytes, name: str) -> Columns:
     try:
         frame = pd.read_parquet(io.BytesIO(content))
     except ImportError:
-        problem = f"{name!r}: no library that reads Parquet: pip install 'airflow-provider-sms[parquet]'"
+        problem = f"{name!r}: no library that reads Parquet: pip install pyarrow"
     except (ValueError, OSError) as error:
         problem = f"{name!r} cannot be read as Parquet ({type(error).__name__}): write it again, or as CSV"
     else:

@@ -81,9 +81,7 @@ def checked_format(name: str, problems: list[str]) -> None:
     if name not in FORMATS:
         problems.append(f"format is {name!r}: use one of {', '.join(FORMATS)}")
     elif name == "parquet" and find_spec("pyarrow") is None:
-        problems.append(
-            "Parquet needs pyarrow: pip install 'airflow-provider-sms[parquet]', or use format='csv'"
-        )
+        problems.append("Parquet needs pyarrow: pip install pyarrow, or use format='csv'")
 
 
 def check_hashes(order: Order, store: Store, problems: list[str]) -> None:

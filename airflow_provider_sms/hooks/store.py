@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 DEFAULT_STORE_CONN_ID = "sms_store"
 
-#: Airflow connection types and the SQLAlchemy drivers that the extras of this package bring.
+#: Airflow connection types, their SQLAlchemy drivers, and what pip knows these by.
 _DRIVERS = {
-    "postgres": ("postgresql+psycopg", "postgres"),
-    "mysql": ("mysql+pymysql", "mysql"),
+    "postgres": ("postgresql+psycopg", "psycopg[binary]"),
+    "mysql": ("mysql+pymysql", "pymysql"),
 }
 _IN_MEMORY = ":memory:"
 #: Executors whose tasks all run on the scheduler's own machine.
@@ -193,11 +193,11 @@ def _sqlite_path(connection: Any, conn_id: str) -> str:
     raise PreflightError([msg], f"store connection {conn_id!r}")
 
 
-def _require_driver(module: str, extra: str, conn_id: str) -> None:
+def _require_driver(module: str, library: str, conn_id: str) -> None:
     from importlib.util import find_spec
 
     if find_spec(module) is None:
-        msg = f"the driver {module!r} is not installed: pip install 'airflow-provider-sms[{extra}]'"
+        msg = f"the driver {module!r} is not installed: pip install '{library}'"
         raise PreflightError([msg], f"store connection {conn_id!r}")
 
 

@@ -79,7 +79,7 @@ def need_matplotlib() -> None:
     try:
         import matplotlib as mpl
     except ImportError:
-        problem = "matplotlib is not installed: pip install 'airflow-provider-sms[report]'"
+        problem = "matplotlib is not installed: pip install matplotlib"
         raise PreflightError([problem], "the delivery report") from None
     del mpl
 

@@ -114,4 +114,4 @@ def test_without_matplotlib_it_says_what_to_install(sms, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     said = sms("report")
     assert said.status == 1
-    assert "pip install 'airflow-provider-sms[report]'" in said.err
+    assert "pip install matplotlib" in said.err

@@ -211,7 +211,7 @@ def test_times_are_those_of_the_zone_that_the_page_names(rendered, busy_day):
 
 def test_without_matplotlib_it_says_what_to_install(busy_day, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
-    with pytest.raises(PreflightError, match=r"airflow-provider-sms\[report\]"):
+    with pytest.raises(PreflightError, match="pip install matplotlib"):
         render(busy_day)
     monkeypatch.undo()
     drawing.need_matplotlib()
