@@ -33,8 +33,8 @@ class SmsNotifier(DiscreetFields, BaseNotifier):
     :param window_seconds: how long the same text is held back; 0 sends it every time.
     :param max_per_hour: how many alerts a number gets in an hour; 0 for no limit.
     :param max_characters: where to cut a text, signature included; the vendor's own limit may be lower.
-    :param extno: extension digits behind the sender's number.
-    :param store_conn_id: connection of the store.
+    :param extno: extension digits behind the sender's number (templated).
+    :param store_conn_id: connection of the store (templated).
     """
 
     template_fields: Sequence[str] = ("sms_conn_id", "to", "content", "extno", "store_conn_id")

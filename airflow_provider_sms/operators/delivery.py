@@ -42,7 +42,7 @@ class SmsDeliveryDailyOperator(BaseOperator):
     :param timezone: the zone whose days these are (templated).
     :param silent_after_hours: a message without a final report counts as silent this many hours after it was
         due; before that it counts as accepted only (templated).
-    :param store_conn_id: connection of the store.
+    :param store_conn_id: connection of the store (templated).
     """
 
     template_fields: Sequence[str] = ("start", "end", "timezone", "silent_after_hours", "store_conn_id")

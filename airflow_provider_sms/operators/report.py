@@ -45,7 +45,7 @@ class SmsDeliveryReportOperator(BaseOperator):
     :param timezone: whose day it is, and the zone of all times on the page (templated).
     :param silent_after_hours: a message without a final report counts as silent this many hours after it was
         due (templated).
-    :param store_conn_id: connection of the store.
+    :param store_conn_id: connection of the store (templated).
     """
 
     template_fields: Sequence[str] = (

@@ -164,15 +164,16 @@ class SmsSendOperator(_SendOperator):
     :param recipients: a list of numbers, a list of dicts with ``mobile``, or a DataFrame (templated); rows of
         one value each, too, and any of these lists as text, as a template renders it.
     :param sql: a SELECT with a column ``mobile``, or a ``.sql`` file (templated).
-    :param sql_conn_id: connection of the database to ask.
-    :param path: a CSV or Parquet file with a column ``mobile``; any address that ``ObjectStoragePath`` knows.
-    :param send_at: when the vendor shall send it; a time without a zone is meant in Chinese time.
-    :param extno: extension digits behind the sender's number, where the vendor has them.
-    :param send_key: names this send; dag, task, run and map index if empty. To send again on purpose, give
-        a new one.
+    :param sql_conn_id: connection of the database to ask (templated).
+    :param path: a CSV or Parquet file with a column ``mobile`` (templated); any address that
+        ``ObjectStoragePath`` knows.
+    :param send_at: when the vendor shall send it (templated); a time without a zone is meant in Chinese time.
+    :param extno: extension digits behind the sender's number, where the vendor has them (templated).
+    :param send_key: names this send (templated); dag, task, run and map index if empty. To send again on
+        purpose, give a new one.
     :param on_unknown: what to do about batches whose outcome is not known: ``fail`` (default), ``ignore``, or
-        ``resend`` once in each run, which may reach people twice.
-    :param store_conn_id: connection of the store that remembers what was sent.
+        ``resend`` once in each run, which may reach people twice (templated).
+    :param store_conn_id: connection of the store that remembers what was sent (templated).
     """
 
     template_fields: Sequence[str] = ("content", *_SendOperator.template_fields)
@@ -234,11 +235,12 @@ class SmsBalanceCheckOperator(BaseOperator):
     balance that was read within that time is used again, with its own ``checked_at``.
 
     :param sms_conn_id: connection of the vendor's account (templated).
-    :param threshold: the balance is low below this; in the vendor's unit (messages, or CNY for smsadmin).
-    :param on_low: ``fail`` (default) the task without retry, ``skip`` it, or ``continue``.
+    :param threshold: the balance is low below this (templated); in the vendor's unit: messages, or CNY for
+        smsadmin.
+    :param on_low: ``fail`` (default) the task without retry, ``skip`` it, or ``continue`` (templated).
     :param notifiers: called when the balance is low with the task's context, in which ``sms_balance`` is this
         operator's result: for instance an ``HttpNotifier`` to a chat group's webhook.
-    :param store_conn_id: connection of the store.
+    :param store_conn_id: connection of the store (templated).
     """
 
     template_fields: Sequence[str] = ("sms_conn_id", "threshold", "on_low", "store_conn_id")
@@ -292,10 +294,10 @@ class SmsCollectOperator(Stoppable, BaseOperator):
     :param queue: ``reports`` (default) or ``replies``: the vendor's queue.
     :param sms_queue: the same. Airflow gives every operator a ``queue`` of its own (which workers run it);
         where that one is needed, in ``default_args``, or in ``partial()``, name the vendor's queue here, and
-        ``queue`` means Airflow's.
-    :param max_pages: stop after so many pages; until the queue is empty if not given.
-    :param max_seconds: start no page after so many seconds.
-    :param store_conn_id: connection of the store.
+        ``queue`` means Airflow's (templated).
+    :param max_pages: stop after so many pages; until the queue is empty if not given (templated).
+    :param max_seconds: start no page after so many seconds (templated).
+    :param store_conn_id: connection of the store (templated).
     """
 
     template_fields: Sequence[str] = ("sms_conn_id", "sms_queue", "max_pages", "max_seconds", "store_conn_id")

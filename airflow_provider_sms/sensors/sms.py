@@ -28,11 +28,12 @@ class SmsReportSensor(QueueSensor):
 
     :param sms_conn_id: connection of the vendor's account (templated).
     :param send_key: wait for this send (templated): the ``send_key`` that the send operator returned.
-    :param min_share: the share of its recipients that must have a final report, 0 to 1; those the vendor
-        refused or that were not sent never get one and do not count. Not while the send is still going out.
+    :param min_share: the share of its recipients that must have a final report, 0 to 1 (templated); those the
+        vendor refused or that were not sent never get one and do not count. Not while the send is still going
+        out.
     :param min_records: without a send key: wait until so many reports of the account have landed since the
-        DAG run began.
-    :param store_conn_id: connection of the store.
+        DAG run began (templated).
+    :param store_conn_id: connection of the store (templated).
     :param poll_interval: seconds from one read of the queue to the next, whoever reads it (templated);
         ``poke_interval`` if empty.
     :param deferrable: wait in the triggerer, without a worker.
@@ -61,8 +62,8 @@ class SmsReplySensor(ConcealingFields, QueueSensor):
     :param pattern: replies whose text this regular expression finds (templated).
     :param since: replies received from this time on: a datetime, a date or ISO text (templated); one without
         a zone is meant in the account's (Chinese) time. Since the DAG run began if empty.
-    :param min_records: so many of them; one if not given.
-    :param store_conn_id: connection of the store.
+    :param min_records: so many of them; one if not given (templated).
+    :param store_conn_id: connection of the store (templated).
     :param poll_interval: seconds from one read of the queue to the next, whoever reads it (templated);
         ``poke_interval`` if empty.
     :param deferrable: wait in the triggerer, without a worker.

@@ -6,6 +6,7 @@ import pytest
 from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization
 
+from airflow_provider_sms.notifications.sms import SmsNotifier
 from airflow_provider_sms.operators.delivery import SmsDeliveryDailyOperator
 from airflow_provider_sms.operators.export import SmsExportOperator
 from airflow_provider_sms.operators.report import SmsDeliveryReportOperator
@@ -16,6 +17,7 @@ from airflow_provider_sms.operators.sms import (
     SmsSendOperator,
     SmsTemplateSendOperator,
 )
+from airflow_provider_sms.sensors.sms import SmsReplySensor, SmsReportSensor
 
 OPERATORS = {
     SmsSendOperator: {
@@ -47,6 +49,21 @@ def test_each_entry_of_a_result_is_an_xcom_of_its_own(kind):
     """A task downstream takes one by its name; who wants the dict alone says so."""
     assert kind(task_id="task", **WITH_RESULTS[kind]).multiple_outputs is True
     assert kind(task_id="task", multiple_outputs=False, **WITH_RESULTS[kind]).multiple_outputs is False
+
+
+#: What says "otherwise as" of another class.
+TOLD_ELSEWHERE = {SmsTemplateSendOperator: SmsSendOperator}
+
+
+@pytest.mark.parametrize(
+    "kind", [*WITH_RESULTS, SmsReportSensor, SmsReplySensor, SmsNotifier], ids=lambda kind: kind.__name__
+)
+def test_the_reference_marks_what_is_templated(kind):
+    """All of it, and nothing else."""
+    doc = kind.__doc__ + TOLD_ELSEWHERE.get(kind, object).__doc__
+    pieces = [piece.partition(":") for piece in doc.split(":param ")[1:]]
+    told = {name for name, _, about in pieces if "(templated" in about}
+    assert told - {"content"} == set(kind.template_fields) - {"content"}
 
 
 @pytest.mark.parametrize("kind", OPERATORS, ids=lambda kind: kind.__name__)
