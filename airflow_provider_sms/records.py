@@ -218,6 +218,15 @@ class Balance:
     pay_mode: str = ""
 
 
+def amount(number: Decimal, unit: str) -> str:
+    """
+    Write what is left on an account, or was used of it, for logs: ``300 messages``, ``12.5 CNY``.
+
+    :param unit: as of a :class:`Balance`.
+    """
+    return f"{number:f} {'CNY' if unit == 'money' else unit}"
+
+
 @dataclass(frozen=True, slots=True)
 class Pushed:
     """One event that a vendor pushed to us, and the vendor's name of the account it belongs to."""

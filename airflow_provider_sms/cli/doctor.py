@@ -152,6 +152,7 @@ def _connections(named: Sequence[str] | None, store: Store | None, *, offline: b
 def _asked(vendor: Any, account: Any) -> Finding:
     from airflow_provider_sms.errors import SmsError, VendorBusy
     from airflow_provider_sms.gateway import Gateway
+    from airflow_provider_sms.records import amount
     from airflow_provider_sms.vendors.base import Operation
 
     where = f"connection {account.conn_id!r} ({vendor.name})"
@@ -166,7 +167,7 @@ def _asked(vendor: Any, account: Any) -> Finding:
         return Finding(_NOTE, f"{where}: it answers, and wants to be asked later ({busy})")
     except SmsError as error:
         return Finding(_PERSON, str(error))
-    return Finding(_OK, f"{where}: it answers; {balance.remaining:f} {balance.unit} left")
+    return Finding(_OK, f"{where}: it answers; {amount(balance.remaining, balance.unit)} left")
 
 
 # --- what waits for a person -----------------------------------------------------------------------

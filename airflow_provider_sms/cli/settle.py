@@ -127,14 +127,16 @@ def _lines(evidence: Evidence) -> Iterator[str]:
 
 
 def _balance(change: BalanceChange | None) -> str:
+    from airflow_provider_sms.records import amount
+
     if change is None:
         return "none is known from both before and after the submit"
     span = (
         f"{change.before_at.isoformat(timespec='seconds')} to {change.after_at.isoformat(timespec='seconds')}"
     )
     return (
-        f"{change.used:f} {change.unit} less from {span}; batches known as accepted in between are charged "
-        f"{change.others:,} messages"
+        f"{amount(change.used, change.unit)} less from {span}; batches known as accepted in between are "
+        f"charged {change.others:,} messages"
     )
 
 

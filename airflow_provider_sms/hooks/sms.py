@@ -15,7 +15,7 @@ from airflow_provider_sms.errors import PreflightError, SmsError, VendorRejected
 from airflow_provider_sms.hooks.missing import failed_source
 from airflow_provider_sms.hooks.outside import find_connection
 from airflow_provider_sms.hooks.store import DEFAULT_STORE_CONN_ID, open_store
-from airflow_provider_sms.records import Queue
+from airflow_provider_sms.records import Queue, amount
 from airflow_provider_sms.redact import secret_forms
 
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ class SmsHook(BaseHook):
             balance = self.balance()
         except SmsError as error:
             return False, str(error)
-        return True, f"The vendor answered: {balance.remaining:f} {balance.unit} left. Nothing was sent."
+        return True, f"The vendor answered: {amount(balance.remaining, balance.unit)} left. Nothing was sent."
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_sms import metrics
 from airflow_provider_sms.errors import PreflightError, VendorBusy
+from airflow_provider_sms.records import amount
 from airflow_provider_sms.store.balances import Balances
 from airflow_provider_sms.vendors.base import Operation
 
@@ -72,10 +73,9 @@ def check_balance(hook: SmsHook, threshold: Decimal, log: Any) -> dict[str, Any]
     metrics.balance(metrics.Tags(hook.vendor.name, hook.sms_conn_id), known.remaining)
     low = known.remaining < threshold
     log.info(
-        "connection %r: %s %s left, threshold %s: %s",
+        "connection %r: %s left, threshold %s: %s",
         hook.sms_conn_id,
-        known.remaining,
-        known.unit,
+        amount(known.remaining, known.unit),
         threshold,
         "LOW" if low else "fine",
     )
@@ -108,7 +108,7 @@ def act_on(
     told = {**(context or {}), "sms_balance": result, "sms_conn_id": conn_id}
     failed = [type(each).__name__ for each in _each(notifiers) if not _notify(each, told, log)]
     message = (
-        f"connection {conn_id!r}: {result['remaining']} {result['unit']} left, "
+        f"connection {conn_id!r}: {amount(Decimal(str(result['remaining'])), result['unit'])} left, "
         f"below the threshold of {threshold}: top it up"
     )
     if failed:

@@ -72,6 +72,7 @@ def test_the_test_button_says_what_is_left_and_sends_nothing(connections, sandbo
     worked, told = SmsHook.for_connection(connections(vendor)).test_connection()
     assert worked
     assert "Nothing was sent" in told
+    assert (" CNY left" if vendor == "smsadmin" else " messages left") in told
     assert sandbox.calls.by_operation(vendor) == {"balance": 1}
 
 
