@@ -38,7 +38,7 @@ def failed_source(conn_id: str) -> str:
             failure = _failure(source, conn_id)
         except Exception as error:  # noqa: BLE001 - a secrets backend may raise anything
             failure = _kind(error)
-            if type(source).__name__ == "MetastoreBackend" and _is_not_set_up():
+            if type(source).__name__ == "MetastoreBackend" and _is_not_set_up(error):
                 return "Airflow's metadata database has no tables yet: run 'airflow db migrate'"
         if failure not in _NOT_FOUND:
             return f"{type(source).__name__}: {failure}"
@@ -68,9 +68,11 @@ def _failure(source: Any, conn_id: str) -> str:
     return "" if answer is None else "it knows the connection by now"
 
 
-def _is_not_set_up() -> bool:
+def _is_not_set_up(error: Exception) -> bool:
+    from sqlalchemy.exc import SQLAlchemyError
+
     try:
-        return not MetadataDatabase.is_set_up()
+        return isinstance(error, SQLAlchemyError) and not MetadataDatabase.is_set_up()
     except Exception:  # noqa: BLE001 - away, then
         return False
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import delete
+from sqlalchemy.exc import ProgrammingError
 
 from airflow_provider_sms import errors
 from airflow_provider_sms.hooks import known_stores, outside
@@ -127,7 +128,7 @@ def test_a_command_names_the_way_to_a_database_without_tables(monkeypatch):
     from airflow.secrets.metastore import MetastoreBackend
 
     def no_table(*_: object, **__: object):
-        raise RuntimeError("no such table: connection")
+        raise ProgrammingError("SELECT", None, Exception("no such table: connection"))
 
     monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
     monkeypatch.setattr(MetastoreBackend, "get_connection", no_table)
