@@ -260,7 +260,8 @@ class SmsHook(BaseHook):
         try:
             balance = self.balance()
         except SmsError as error:
-            return False, str(error)
+            # Of one that is not saved yet, the id is Airflow's own and says nothing to whoever pressed Test.
+            return False, str(error).replace(f"connection {self.sms_conn_id!r}", "this connection")
         return True, f"The vendor answered: {amount(balance.remaining, balance.unit)} left. Nothing was sent."
 
     @classmethod
