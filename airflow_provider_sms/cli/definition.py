@@ -7,6 +7,7 @@ a command's own module is imported when it is called.
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from datetime import date
 from typing import Any
 
@@ -90,6 +91,14 @@ def _sandbox() -> ActionCommand:
             action="store_true",
         ),
     )
+
+
+def _day(given: str) -> date:
+    try:
+        return date.fromisoformat(given)
+    except ValueError:
+        msg = f"{given!r} is no date: write it like 2026-01-31"
+        raise ArgumentTypeError(msg) from None
 
 
 def _doctor() -> ActionCommand:
@@ -206,7 +215,7 @@ def _report() -> ActionCommand:
         _argument(
             ("--day",),
             help="the day; if not given: today from noon on, else yesterday",
-            type=date.fromisoformat,
+            type=_day,
             metavar="YYYY-MM-DD",
         ),
         _argument(("--days",), help="compare so many days up to this one (7)", type=int, default=7),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_sms.cli.reached import store_of
-from airflow_provider_sms.cli.speaking import command, counted, say, stop
+from airflow_provider_sms.cli.speaking import command, counted, hint, say, stop
 from airflow_provider_sms.replacing import replace_file
 
 if TYPE_CHECKING:
@@ -22,13 +22,17 @@ def run(args: Namespace) -> int:
 
     need_matplotlib()
     store = store_of(args.store_conn_id)
-    for conn_id in unheard_of(store, args.conn_id or ()):
-        say(f"nothing was ever sent or collected by {conn_id!r}: is it misspelt?")
+    wanted = args.conn_id or ()
+    unheard = unheard_of(store, wanted)
+    for conn_id in unheard:
+        hint(f"nothing was ever sent or collected by {conn_id!r}: is it misspelt?")
+    if unheard and len(unheard) == len(wanted):
+        stop("there is nothing to report, so no page was written")
     figures = gather(
         store,
         args.day,
         days=args.days,
-        conn_ids=args.conn_id or (),
+        conn_ids=wanted,
         timezone=args.timezone,
         silent_after_hours=args.silent_after_hours,
     )

@@ -48,14 +48,31 @@ def test_it_writes_the_page_of_a_day(sms, tmp_path, today):
 def test_its_options_reach_the_page(sms, tmp_path, today):
     file = tmp_path / "delivery.html"
     options = ["--days", 3, "--language", "en", "--timezone", "UTC", "--silent-after-hours", 0]
-    said = sms("report", "--day", today, "--conn-id", "sms_elsewhere", "--output", file, *options)
+    named = ["--conn-id", "sms_elsewhere", "--conn-id", "sms_wavecom"]
+    said = sms("report", "--day", today - timedelta(days=9), *named, "--output", file, *options)
     assert said.status == 0
-    assert "by 'sms_elsewhere': is it misspelt?" in said.out
+    assert "by 'sms_elsewhere': is it misspelt?" in said.err
     page = file.read_text(encoding="utf-8")
-    assert "Accounts: sms_elsewhere" in page
+    assert "Accounts: sms_elsewhere, sms_wavecom" in page
     assert "Times are in UTC" in page
     assert "No message was planned or sent on this day." in page
     assert "送达率" not in page
+
+
+@pytest.mark.usefixtures("store_connection")
+def test_of_misspelt_connections_alone_no_page_is_written(sms, tmp_path):
+    """An empty one would pass for an account that sent nothing."""
+    said = sms("report", "--conn-id", "sms_elsewhere", "--output", tmp_path / "page.html")
+    assert said.status == 1
+    assert "by 'sms_elsewhere': is it misspelt?" in said.err
+    assert "no page was written" in said.err
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_a_day_that_is_none_is_told_how_to_be_written(sms, capsys):
+    with pytest.raises(SystemExit):
+        sms("report", "--day", "2026-13-22")
+    assert "'2026-13-22' is no date: write it like 2026-01-31" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("store_connection")
@@ -104,6 +121,7 @@ def test_options_that_cannot_work_are_named(sms, tmp_path, option, problem):
     said = sms("report", "--output", tmp_path / "page.html", *option)
     assert said.status == 1
     assert problem in said.err
+    assert "1 problem; nothing was written" in said.err
     assert not (tmp_path / "page.html").exists()
 
 
