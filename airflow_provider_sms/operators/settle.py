@@ -85,8 +85,8 @@ class SmsSettleOperator(BaseOperator):
             self.log.info("batch %d of send %s is accepted: reports prove it", batch_no, self.send_key)
         if (left or live) and self.on_unknown == "fail":
             message = (
-                f"send {self.send_key}: {len(settled)} batches settled by their reports, {len(left)} are "
-                f"still unknown ({sum(batch.recipients for batch in left):,} recipients). "
+                f"send {self.send_key}: batches settled by their reports: {len(settled)}, still unknown: "
+                f"{len(left)}, of {sum(batch.recipients for batch in left):,} recipients in all. "
             )
             if live:
                 raise SubmitUnknown(f"{message}{being_submitted(live)}: try again then")
@@ -99,6 +99,12 @@ class SmsSettleOperator(BaseOperator):
                 )
         # A claim that ran out between the two looks is in both lists.
         open_ones = {batch.batch_no for batch in live} | {batch.batch_no for batch in left}
+        self.log.info(
+            "send %s: batches settled by their reports: %d, still unknown: %d",
+            self.send_key,
+            len(settled),
+            len(open_ones),
+        )
         return {"settled": len(settled), "still_unknown": len(open_ones)}
 
 

@@ -60,9 +60,19 @@ def test_reports_settle_what_they_prove(unknown, land):
     assert settle() == {"settled": 0, "still_unknown": 0}
 
 
+def test_it_says_that_there_was_nothing_to_settle(unknown, land, told):
+    """A task without a line in its log looks as if it had not run."""
+    assert unknown
+    land(1)
+    land(2)
+    settle()
+    settle()
+    assert "send lost: batches settled by their reports: 0, still unknown: 0" in told()
+
+
 def test_what_is_left_fails_and_can_be_retried_while_reports_may_come(unknown, land):
     land(1)
-    with pytest.raises(SubmitUnknown, match=r"1 batches settled .* 1 are still unknown \(1 recipients\)"):
+    with pytest.raises(SubmitUnknown, match=r"by their reports: 1, still unknown: 1, of 1 recipients"):
         settle()
     assert [batch.state for batch in unknown.batches("lost")] == [BatchState.ACCEPTED, BatchState.UNKNOWN]
 
