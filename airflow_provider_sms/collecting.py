@@ -299,8 +299,9 @@ class Collector:
 
     def _conclude(self, collected: Collected, seconds: float) -> None:
         self._log.info(
-            "collected %d pages with %s records in %.0f s; the queue %s; %d quarantined, %d suspect",
-            collected.pages, f"{collected.records:,}", seconds,
+            "collected %d %s with %s %s in %.0f s; the queue %s; %d quarantined, %d suspect",
+            collected.pages, "page" if collected.pages == 1 else "pages",
+            f"{collected.records:,}", "record" if collected.records == 1 else "records", seconds,
             "is empty" if collected.queue_empty else "may hold more",
             collected.quarantined, collected.suspect,
         )  # fmt: skip

@@ -186,7 +186,8 @@ class Judge:
         pause = asked if asked is not None else self._pauses[tries - 1]
         self._rest(pause)
         if not self.stopped:
-            self._log.warning("batch %d: %s; trying again in %.0f s", number, failure, pause)
+            why = str(failure).removesuffix(".")
+            self._log.warning("batch %d: %s; trying again in %.0f s", number, why, pause)
         return not self.stopped
 
     def _rest(self, seconds: float) -> None:

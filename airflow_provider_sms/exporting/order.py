@@ -103,7 +103,7 @@ def refuse(problems: list[str], task_id: str) -> None:
     :raises PreflightError: listing everything.
     """
     if problems:
-        raise PreflightError(problems, f"task {task_id!r}")
+        raise PreflightError(problems, f"task {task_id!r}", "nothing was written")
 
 
 def _names(by: Any) -> tuple[str, ...]:

@@ -67,7 +67,7 @@ class SqlTable:
         missing = [column.name for column in self._table.columns if column.name not in there]
         if missing:
             problem = f"it lacks the columns {', '.join(missing)}: add them, or export into another table"
-            raise PreflightError([problem], f"table {self._table.name!r}")
+            raise PreflightError([problem], f"table {self._table.name!r}", "nothing was written")
 
     def replace_day(self, day: date, parts: Iterable[list[Sequence[Any]]]) -> int:
         """

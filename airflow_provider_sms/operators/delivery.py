@@ -164,7 +164,7 @@ def _checked(start: Any, end: Any, timezone: Any, silent_after_hours: Any, task_
     if first is not None and last is not None and last < first:
         problems.append(f"end is {last}, before start, which is {first}: turn them round")
     if problems:
-        raise PreflightError(problems, f"task {task_id!r}")
+        raise PreflightError(problems, f"task {task_id!r}", "nothing was changed")
     if first is None:
         today = datetime.now(zone).date()
         days = _Days(today, today, zone, hours, named=False)

@@ -148,7 +148,7 @@ class SmsDeliveryReportOperator(BaseOperator):
             problems.append("path is empty: say where to write the page")
         conn_ids = _conn_ids(self.sms_conn_ids, problems)
         if problems:
-            raise PreflightError(problems, f"task {self.task_id!r}")
+            raise PreflightError(problems, f"task {self.task_id!r}", "nothing was written")
         return _Wish(day, days, conn_ids, self.language, zone.key, hours)
 
 

@@ -80,7 +80,7 @@ def need_matplotlib() -> None:
         import matplotlib as mpl
     except ImportError:
         problem = "matplotlib is not installed: pip install matplotlib"
-        raise PreflightError([problem], "the delivery report") from None
+        raise PreflightError([problem], "the delivery report", "nothing was written") from None
     del mpl
 
 

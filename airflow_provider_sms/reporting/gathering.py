@@ -131,7 +131,7 @@ def _check(day: date | None, days: int, timezone: str, silent_after_hours: float
     if not 1 <= days <= MOST_DAYS:
         problems.append(f"days is {days}: give 1 to {MOST_DAYS}")
     if problems:
-        raise PreflightError(problems, "the delivery report")
+        raise PreflightError(problems, "the delivery report", "nothing was written")
 
 
 def _of(frame: pd.DataFrame, conn_ids: Sequence[str]) -> pd.DataFrame:

@@ -116,7 +116,8 @@ class Purge:
         also_quarantined: bool = False,
     ) -> None:
         if before > store.now():
-            raise PreflightError([f"{before.isoformat()} is not past: give an earlier date"], "purge")
+            problem = f"{before.isoformat()} is not past: give an earlier date"
+            raise PreflightError([problem], "purge", "nothing was changed")
         self._store = store
         self._before = before
         self._opt_outs = opt_outs
