@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoun
 
 from airflow_provider_sms.errors import PreflightError
 from airflow_provider_sms.hooks.missing import failed_source
+from airflow_provider_sms.hooks.outside import find_connection
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -55,7 +56,7 @@ def _engine(conn_id: str) -> tuple[Engine | None, str]:
     from sqlalchemy import exc
 
     try:
-        hook: Any = BaseHook.get_hook(conn_id)
+        hook = _hook(conn_id)
     except AirflowNotFoundException:
         raise
     except (*_OF_ITS_FIELDS, ImportError) as error:
@@ -75,3 +76,13 @@ def _engine(conn_id: str) -> tuple[Engine | None, str]:
         return None, (
             f"its fields and extras make no address of a database ({type(error).__name__}): correct them"
         )
+
+
+def _hook(conn_id: str) -> Any:
+    try:
+        return BaseHook.get_hook(conn_id)
+    except AirflowNotFoundException:
+        # In a script there is one more place to look.
+        if (connection := find_connection(conn_id)) is None:
+            raise
+        return connection.get_hook()
