@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, inspect, select, text
 
 from airflow_provider_sms.errors import StoreUnavailable
-from airflow_provider_sms.store import schema, views
+from airflow_provider_sms.store import schema
+from airflow_provider_sms.store.renewing import create_views
 from airflow_provider_sms.store.steps import STEPS
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def bring_up(engine: Engine, steps: Sequence[Step] = STEPS) -> None:
         for step in steps:
             if found is not None and step.version > found:
                 step.run(connection)
-        views.create_views(connection)
+        create_views(connection)
         # Last of all: whatever was cut off before is taken up again, since it left the old version.
         _write_version(connection, target, new=found is None)
 

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy import ColumnElement, FromClause, Select, Subquery
-    from sqlalchemy.engine import Connection
 
     _Columns = tuple[ColumnElement[Any], ...]
 
@@ -228,15 +227,3 @@ def _latency(ranked: Subquery) -> ColumnElement[Any]:
         (elapsed < literal_column("0"), literal_column("0.0")),
         else_=elapsed,
     )
-
-
-def create_views(connection: Connection) -> None:
-    """Make the views, or make them anew when their definition changed."""
-    for name, select_all in (("sms_messages", all_messages()), ("sms_message_status", message_status())):
-        body = select_all.compile(connection, compile_kwargs={"literal_binds": True})
-        if connection.dialect.name in {"mysql", "mariadb"}:
-            # It commits each of these on its own: nobody shall find the view gone.
-            connection.exec_driver_sql(f"CREATE OR REPLACE VIEW {name} AS {body}")
-        else:
-            connection.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
-            connection.exec_driver_sql(f"CREATE VIEW {name} AS {body}")

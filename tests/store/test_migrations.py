@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import MetaData, create_engine, inspect, select
 
+from airflow_provider_sms.errors import StoreUnavailable
 from airflow_provider_sms.records import BatchState
 from airflow_provider_sms.store import migrations, schema
 from airflow_provider_sms.store.engine import Store
@@ -243,6 +244,61 @@ def test_a_migration_that_is_killed_anywhere_is_taken_up_again(old, release, sha
     assert last == "through"
     assert len(kills) > 6
     assert {line.split()[1] for line in kills} == {"True"}
+
+
+@pytest.fixture
+def old_postgres(new_place, release, tmp_path):
+    """Give PostgreSQL with the store of a release in it, and an engine of somebody else's."""
+    place = new_place("postgresql", tmp_path)
+    restore(place.address, dump_of(release, "postgresql"))
+    engine = create_engine(place.address, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        yield place, connection.exec_driver_sql
+    engine.dispose()
+
+
+def granted(ask, view):
+    """Tell what everybody may do with a view: ``r`` is to read it."""
+    (access,) = ask(f"SELECT relacl::text FROM pg_class WHERE oid = '{view}'::regclass").one()  # noqa: S608
+    return re.findall(r"[{,]=(\w+)", access or "")
+
+
+def test_what_others_made_of_the_views_goes_on(old_postgres, shared_stores, tmp_path):
+    """A view made of ours still answers, and who might read ours still may."""
+    place, ask = old_postgres
+    ask("CREATE VIEW for_analysts AS SELECT send_key, delivery FROM sms_message_status")
+    ask("CREATE MATERIALIZED VIEW kept AS SELECT send_key FROM sms_messages")
+    ask("GRANT SELECT ON sms_messages, sms_message_status TO PUBLIC")
+    opened(place, tmp_path).close()
+    assert ask("SELECT count(*) FROM for_analysts WHERE delivery = 'delivered'").scalar() == 1
+    assert granted(ask, "sms_messages") == granted(ask, "sms_message_status") == ["r"]
+    ask("DROP MATERIALIZED VIEW kept")
+    ask("DROP VIEW for_analysts")
+    engine = create_engine(place.address)
+    assert shape(engine) == shape(shared_stores("postgresql").engine)
+    engine.dispose()
+
+
+def test_a_view_whose_columns_are_others_is_made_anew(old_postgres, shared_stores, tmp_path):
+    """It keeps its grants, and the error names whose views are in the way."""
+    place, ask = old_postgres
+    ask("DROP VIEW sms_message_status")
+    ask("CREATE VIEW sms_message_status AS SELECT mobile, send_key, 1 AS another FROM sms_messages")
+    ask("CREATE VIEW for_analysts AS SELECT another FROM sms_message_status")
+    ask('CREATE VIEW "For others" AS SELECT send_key FROM sms_message_status')
+    ask("GRANT SELECT ON sms_message_status TO PUBLIC")
+    with pytest.raises(StoreUnavailable, match="sms_message_status has other columns") as caught:
+        opened(place, tmp_path)
+    assert '"For others", for_analysts were built' in str(caught.value)
+    assert "psycopg" not in str(caught.value)
+    assert ask("SELECT value FROM sms_meta WHERE name = 'schema_version'").scalar() == "1"
+    ask("DROP VIEW for_analysts")
+    ask('DROP VIEW "For others"')
+    opened(place, tmp_path).close()
+    assert granted(ask, "sms_message_status") == ["r"]
+    engine = create_engine(place.address)
+    assert shape(engine) == shape(shared_stores("postgresql").engine)
+    engine.dispose()
 
 
 def test_every_schema_version_but_the_last_is_frozen():
