@@ -65,6 +65,13 @@ class PageState(StrEnum):
     SUSPECT = "suspect"
 
 
+class BalanceSource(StrEnum):
+    """What a balance was told for: because somebody asked, or as a part of the answer to a send."""
+
+    CHECK = "check"
+    ANSWER = "answer"
+
+
 class Report(NamedTuple):
     """
     One delivery report.

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_sms import errors
 from airflow_provider_sms.orders import LONGEST_KEY, ON_UNKNOWN, Origin, SendOrder
-from airflow_provider_sms.records import Balance
+from airflow_provider_sms.records import Balance, BalanceSource
 from airflow_provider_sms.send_keys import IT_STANDS, plan_or_go_on
 from airflow_provider_sms.store.balances import Balances
 from airflow_provider_sms.store.ledger import Ledger
@@ -169,7 +169,9 @@ def _keep_balance(gateway: Gateway, store: Store, told: Told | None) -> None:
     with suppress(errors.StoreUnavailable):
         # Of the moment of the answer: others may have sent since.
         checked_at = store.now() - timedelta(seconds=time.monotonic() - told.at)
-        Balances(store).record(gateway.account.conn_id, gateway.vendor.name, left, checked_at)
+        Balances(store).record(
+            gateway.account.conn_id, gateway.vendor.name, left, checked_at, source=BalanceSource.ANSWER
+        )
 
 
 # --- conclude --------------------------------------------------------------------------------------

@@ -130,7 +130,7 @@ def _balance(change: BalanceChange | None) -> str:
     from airflow_provider_sms.records import amount
 
     if change is None:
-        return "none is known from both before and after the submit"
+        return "it was not checked both before and after the submit"
     span = (
         f"{change.before_at.isoformat(timespec='seconds')} to {change.after_at.isoformat(timespec='seconds')}"
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, func, select
 
+from airflow_provider_sms.records import BalanceSource
 from airflow_provider_sms.store.clock import ServerTime
 from airflow_provider_sms.store.ids import new_id
 from airflow_provider_sms.store.schema import balances
@@ -27,6 +28,7 @@ class BalanceRow:
     A balance as it was told.
 
     :param checked_at: when, aware UTC.
+    :param source: ``check``, or ``answer`` where the answer to a send told it.
     """
 
     conn_id: str
@@ -36,6 +38,7 @@ class BalanceRow:
     unit: str
     total: Decimal | None
     pay_mode: str
+    source: str
 
 
 class Balances:
@@ -49,12 +52,19 @@ class Balances:
         self._store = store
 
     def record(
-        self, conn_id: str, vendor: str, balance: Balance, checked_at: datetime | None = None
+        self,
+        conn_id: str,
+        vendor: str,
+        balance: Balance,
+        checked_at: datetime | None = None,
+        *,
+        source: BalanceSource = BalanceSource.CHECK,
     ) -> BalanceRow:
         """
         Write a balance down.
 
         :param checked_at: when the vendor told it, aware; now by default.
+        :param source: what it was told for.
         :return: the row as written.
         """
         row = BalanceRow(
@@ -65,6 +75,7 @@ class Balances:
             unit=balance.unit,
             total=balance.total,
             pay_mode=balance.pay_mode,
+            source=source.value,
         )
         with self._store.begin() as connection:
             connection.execute(balances.insert(), {"id": new_id(), **asdict(row)})

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Column, Date, Float, Index, Integer, MetaData, String, Table
 
+from airflow_provider_sms.records import BalanceSource
 from airflow_provider_sms.store.columns import Amount, UtcDateTime, key, prose, raw
 
 #: Longest values of the key columns, in characters. Together they fit InnoDB's index limit.
@@ -282,6 +283,8 @@ balances = _table(
     Column("unit", String(16), nullable=False),
     Column("total", Amount),
     Column("pay_mode", String(16), nullable=False),
+    # What versions that know only checks write is one.
+    Column("source", key(8), nullable=False, server_default=BalanceSource.CHECK.value),
     Index("sms_balances_conn", "conn_id", "checked_at"),
 )
 

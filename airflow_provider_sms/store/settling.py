@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import and_, func, or_, select
 
-from airflow_provider_sms.records import BatchState, Queue
+from airflow_provider_sms.records import BalanceSource, BatchState, Queue
 from airflow_provider_sms.redact import mask_number
 from airflow_provider_sms.store.clock import ServerTime
 from airflow_provider_sms.store.explaining import WINDOW
@@ -60,7 +60,7 @@ class Rival(NamedTuple):
 
 class BalanceChange(NamedTuple):
     """
-    How the account's balance moved across the submit.
+    How the account's balance moved from the last check before the submit to the first one after it.
 
     :param used: how much less there was afterwards; negative when the account was topped up.
     :param others: what other batches known as accepted in between are charged, in messages.
@@ -300,8 +300,9 @@ def _shared(connection: Connection, batch: Row[Any], rival: Any) -> int:
 
 
 def _balance(connection: Connection, batch: Row[Any]) -> BalanceChange | None:
+    # Answers to sends under way together tell in any order what is left: they would prove what is not so.
     told = select(balances.c.checked_at, balances.c.remaining, balances.c.unit).where(
-        balances.c.conn_id == batch.conn_id
+        balances.c.conn_id == batch.conn_id, balances.c.source == BalanceSource.CHECK
     )
     before = _first(connection, told, balances.c.checked_at <= batch.submitted_at, latest=True)
     after = _first(connection, told, balances.c.checked_at > batch.submitted_at, latest=False)

@@ -36,15 +36,16 @@ class Step(NamedTuple):
 
 
 def _to_2(connection: Connection) -> None:
-    """0.2.0: batches know their template."""
+    """0.2.0: batches know their template, and balances whether they are checks; until then all were."""
     add_column(connection, schema.batches.c.template_id)
+    add_column(connection, schema.balances.c.source)
 
 
 STEPS: tuple[Step, ...] = (Step(2, _to_2),)
 
 
 def add_column(connection: Connection, column: Column[object]) -> None:
-    """Add a column that may be empty, as the schema has it, unless it is there already."""
+    """Add a column that may be empty or has a default, as the schema has it, unless it is there already."""
     table = column.table
     if column.name in {found["name"] for found in inspect(connection).get_columns(table.name)}:
         return

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_sms.records import Balance, BatchState, DeliveryStatus, Report
+from airflow_provider_sms.records import Balance, BalanceSource, BatchState, DeliveryStatus, Report
 from airflow_provider_sms.store.balances import Balances
 from airflow_provider_sms.store.journal import Journal
 from airflow_provider_sms.store.landing import Landing
@@ -60,6 +60,7 @@ def test_the_evidence_is_shown_without_numbers(sms, store, sent, land, ledger):
     reference = sent("lost", error="reset after the submit")
     sent("rival")
     land("id-of-nobody")
+    balances.record("sms_wavecom", "wavecom", Balance(Decimal(99)), source=BalanceSource.ANSWER)
     balances.record("sms_wavecom", "wavecom", Balance(Decimal(96)))
     said = sms("settle", "lost")
     assert said.status == 1

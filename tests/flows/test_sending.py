@@ -210,8 +210,8 @@ def test_what_the_answers_say_is_left_is_kept(sandbox, gateway_of, send_to, numb
     before = gateway.balance().remaining
     send_to(gateway, numbers(2500), TEXT, send_key="a")
     send_to(gateway_of("wavecom"), numbers(3), TEXT, send_key="b")
-    [(conn_id, unit, remaining)] = rows("SELECT conn_id, unit, remaining FROM sms_balances")
-    assert (conn_id, unit, remaining) == ("sms_beidoutong", "messages", before - 2500)
+    told = rows("SELECT conn_id, unit, remaining, source FROM sms_balances")
+    assert told == [("sms_beidoutong", "messages", before - 2500, "answer")]
     assert gateway.balance().remaining == before - 2500
     assert sandbox.count_messages("beidoutong") == 2500
 

@@ -115,6 +115,20 @@ def test_the_rows_stay(old, tmp_path):
     engine.dispose()
 
 
+def test_balances_were_checks_before_answers_told_any(old, tmp_path):
+    """And so are those that an older version goes on to write meanwhile."""
+    store = opened(old, tmp_path)
+    with store.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO sms_balances (id, conn_id, vendor, checked_at, remaining, unit, pay_mode) "
+            "SELECT 'later', conn_id, vendor, checked_at, remaining, unit, pay_mode FROM sms_balances"
+        )
+    with store.reading() as connection:
+        found = connection.exec_driver_sql("SELECT source FROM sms_balances")
+        assert [tuple(row) for row in found] == [("check",), ("check",)]
+    store.close()
+
+
 def test_the_flows_go_on_where_they_stood(old, tmp_path, make_report):
     """What was planned is submitted, what was unknown is settled, what was landed shows."""
     store = opened(old, tmp_path)

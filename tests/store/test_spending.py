@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from airflow_provider_sms.records import Balance, BatchState
+from airflow_provider_sms.records import Balance, BalanceSource, BatchState
 from airflow_provider_sms.store import frames
 from airflow_provider_sms.store.balances import Balances
 
@@ -22,11 +23,18 @@ NUMBERS = [f"1380013{number:04d}" for number in range(100)]
 def told(store):
     """Write a balance down: ``told(hours, remaining)``, counted from the Chinese midnight."""
 
-    def write(hours, remaining, conn_id="sms_main", unit="messages"):
+    def write(hours, remaining, conn_id="sms_main", unit="messages", source=BalanceSource.CHECK):
         at = MIDNIGHT + timedelta(hours=hours)
-        Balances(store).record(conn_id, "wavecom", Balance(Decimal(str(remaining)), unit), at)
+        balance = Balance(Decimal(str(remaining)), unit)
+        Balances(store).record(conn_id, "wavecom", balance, at, source=source)
 
     return write
+
+
+@pytest.fixture
+def answered(told):
+    """Have the answer to a send tell a balance: ``answered(hours, remaining)``."""
+    return partial(told, source=BalanceSource.ANSWER)
 
 
 @pytest.fixture
@@ -208,6 +216,77 @@ def test_a_change_of_unit_is_no_movement(store, told):
     [row] = spending(store)
     assert (row["unit"], row["opening"], row["closing"]) == ("money", 100, 3.5)
     assert (row["spent"], row["topped_up"]) == (0, 0)
+
+
+def test_answers_that_cross_are_no_top_up(store, told, spent, answered):
+    """Answers to sends under way together come in any order; the checks around them tell what was spent."""
+    told(1, 200_000)
+    for hours, remaining in ((2.0, 199_990), (2.1, 199_950), (2.2, 199_980), (2.3, 199_960)):
+        spent(hours - 0.05, 10)
+        answered(hours, remaining)
+    told(3, 199_960)
+    [row] = spending(store)
+    assert (row["topped_up"], row["spent"], row["segments_between"], row["difference"]) == (0, 40, 40, 0)
+    assert (row["checks"], row["opening"], row["closing"]) == (2, 200_000, 199_960)
+
+
+def test_behind_the_last_check_answers_tell_what_is_left(store, told, spent, answered):
+    """As far as they fall: one that comes late tells nothing."""
+    told(1, 100)
+    for hours, remaining in ((2.0, 90), (2.1, 60), (2.2, 80), (2.3, 70)):
+        spent(hours - 0.05, 10)
+        answered(hours, remaining)
+    [row] = spending(store)
+    assert (row["topped_up"], row["spent"], row["checks"]) == (0, 40, 1)
+    assert (row["closing"], row["closing_at"]) == (60, MIDNIGHT + timedelta(hours=2.1))
+    # What was sent since is compared with what is told next.
+    assert row["segments_between"] == 20
+    spent(3, 5)
+    answered(3.1, 55)
+    [row] = spending(store)
+    assert (row["spent"], row["segments_between"], row["difference"]) == (45, 45, 0)
+
+
+def test_what_answers_told_on_one_day_is_not_told_again_by_the_next(store, told, spent, answered):
+    """And each day alone says the same as among others, also once a check came later."""
+    told(10, 100)
+    spent(20, 30)
+    answered(20.1, 70)
+    answered(20.2, 75)
+    [first] = spending(store)
+    assert (first["spent"], first["difference"], first["closing"]) == (30, 0, 70)
+    spent(26, 5)
+    answered(26.1, 65)
+    told(30, 64)
+    days = [DAY + timedelta(days=count) for count in range(3)]
+    rows = spending(store, days[0], days[-1])
+    assert rows == [first, *spending(store, days[1], days[1])]
+    second = rows[1]
+    assert (second["opening"], second["spent"], second["topped_up"], second["closing"]) == (70, 6, 0, 64)
+    assert (second["segments_between"], second["difference"], second["checks"]) == (5, 1, 1)
+
+
+@pytest.mark.parametrize(("checked", "topped_up"), [(95, 0), (160, 100)])
+def test_only_a_rise_from_check_to_check_is_a_top_up(store, told, spent, answered, checked, topped_up):
+    """What answers told since the first is no measure for it: the check may have been told before them."""
+    told(10, 100)
+    spent(20, 40)
+    answered(20.1, 60)
+    told(26, checked)
+    told(28, checked - 5)
+    first, second = spending(store, DAY, DAY + timedelta(days=1))
+    assert (first["spent"], first["topped_up"]) == (40, 0)
+    assert (second["spent"], second["topped_up"]) == (5, topped_up)
+
+
+def test_an_account_that_is_never_checked_shows_falls_alone(store, spent, answered):
+    answered(1, 100)
+    spent(2, 10)
+    answered(2.1, 90)
+    answered(3, 1000)
+    answered(26, 990)
+    [row] = spending(store, DAY, DAY + timedelta(days=2))
+    assert (row["spent"], row["topped_up"], row["checks"], row["closing"]) == (10, 0, 0, 90)
 
 
 def test_no_rows_but_all_columns(store, told, spent):

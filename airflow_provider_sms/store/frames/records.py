@@ -56,6 +56,7 @@ BALANCES = (
     Field("unit", Kind.LABEL, "`messages`, or `money` (CNY)"),
     Field("total", Kind.NUMBER, "all that was ever bought, where the vendor says so"),
     Field("pay_mode", Kind.LABEL, "`prepaid`, `postpaid` or an empty text"),
+    Field("source", Kind.LABEL, "`check`, or `answer` where the answer to a send told it (beidoutong)"),
 )
 
 
@@ -102,8 +103,8 @@ def balances_frame(store: Store, start: datetime, end: datetime) -> pd.DataFrame
     Give one row per balance that a vendor told in a span of time.
 
     Columns: ``conn_id``, ``vendor`` (``category``), ``checked_at`` (``datetime64[us, UTC]``),
-    ``remaining`` (``float64``), ``unit`` (``category``), ``total`` (``float64``), ``pay_mode``
-    (``category``). Ordered by connection and time.
+    ``remaining`` (``float64``), ``unit`` (``category``), ``total`` (``float64``), ``pay_mode``,
+    ``source`` (``category``). Ordered by connection and time.
 
     :param start: aware.
     :param end: aware, not included.

@@ -8,9 +8,10 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import and_, case, func, literal_column, or_, select
 
-from airflow_provider_sms.records import BatchState
+from airflow_provider_sms.records import BalanceSource, BatchState
 from airflow_provider_sms.store.frames.days import local_days
 from airflow_provider_sms.store.frames.fields import Field, Kind
+from airflow_provider_sms.store.frames.levels import levels, told_levels
 from airflow_provider_sms.store.frames.reading import read, text_type
 from airflow_provider_sms.store.frames.records import BALANCES
 from airflow_provider_sms.store.schema import balances, batches
@@ -33,7 +34,7 @@ FIELDS = (
     Field("segments", Kind.WHOLE, "what they are charged as"),
     Field("unknown_segments", Kind.WHOLE, "segments of which nobody knows whether the vendor accepted them"),
     Field("unit", Kind.TEXT, "of the balance: `messages`, or `money` (CNY); missing where none is known"),
-    Field("checks", Kind.WHOLE, "how often the vendor told the balance this day"),
+    Field("checks", Kind.WHOLE, "how often the balance was checked this day"),
     Field("opening", Kind.NUMBER, "the last balance from before this day, else its first"),
     Field("opening_at", Kind.TIME, "when that was told"),
     Field("closing", Kind.NUMBER, "the last balance of this day"),
@@ -55,7 +56,7 @@ _SENT = (
     Field("segments", Kind.WHOLE, ""),
     Field("unknown_segments", Kind.WHOLE, ""),
 )
-#: What was accepted from one check of a connection to its next.
+#: What was accepted from one balance of a connection to its next.
 _BETWEEN = (
     Field("conn_id", Kind.TEXT, ""),
     Field("opening_at", Kind.TIME, ""),
@@ -75,6 +76,9 @@ def spending_frame(store: Store, start: date, end: date, *, timezone: str = "Asi
     check the balance falls by what was spent, or rises by a top-up. What a check tells belongs to its day,
     also what was lost since the last check of the day before. Rises and what was sent meanwhile are left
     out of ``spent`` and ``segments_between``: how much of the rise was spent again nobody knows.
+
+    What answers to sends tell (beidoutong) counts as ``spent`` behind the last check of a day, as far as it
+    is less than was known since the last check; it never is a top-up.
 
     A ``difference`` above 0 says that the account lost more than this package sent through the connection
     (somebody else uses the account, or the vendor counts segments otherwise); one below 0 that the
@@ -98,34 +102,19 @@ def spending_frame(store: Store, start: date, end: date, *, timezone: str = "Asi
     if not spans:
         return _typed(pd.DataFrame(columns=[field.name for field in FIELDS]))
     with store.reading() as connection:
-        checks = read(connection, _checks(spans[0].since, spans[-1].until), BALANCES)
-        # One that was not asked for its balance these days has nothing to be compared with.
-        asked = checks.loc[checks["checked_at"] >= spans[0].since, "conn_id"]
-        checks = checks[checks["conn_id"].isin(asked)]
-        between = [read(connection, statement, _BETWEEN) for statement in _between(checks)]
+        told = read(connection, told_levels(spans[0].since, spans[-1].until), BALANCES)
+        known = levels(told.assign(day=_day_of(told["checked_at"], spans)))
+        # One whose balance nobody told these days has nothing to be compared with.
+        known = known[known["conn_id"].isin(known.loc[known["day"].notna(), "conn_id"])]
+        between = [read(connection, statement, _BETWEEN) for statement in _between(known)]
         sent = [read(connection, _sent(span), _SENT) for span in spans]
     days = [
         frame.assign(day=pd.Timestamp(span.day).as_unit("us"))
         for frame, span in zip(sent, spans, strict=True)
     ]
-    moves = _movements(checks, between, spans)
+    moves = _movements(known, between)
     sums = pd.concat(days, ignore_index=True).merge(moves, on=_KEYS, how="outer")
     return _typed(sums.sort_values(_KEYS, ignore_index=True))
-
-
-def _checks(since: datetime, until: datetime) -> Select[Any]:
-    """Select the balances of a span, and of each connection the last one before."""
-    other = balances.alias("other")
-    before = (
-        select(func.max(other.c.checked_at))
-        .where(other.c.conn_id == balances.c.conn_id, other.c.checked_at < since)
-        .correlate(balances)
-        .scalar_subquery()
-    )
-    within = and_(balances.c.checked_at >= since, balances.c.checked_at < until)
-    statement = select(*(balances.c[field.name] for field in BALANCES))
-    chosen = statement.where(or_(within, balances.c.checked_at == before))
-    return chosen.order_by(balances.c.conn_id, balances.c.checked_at, balances.c.id)
 
 
 def _sent(span: Span) -> Select[Any]:
@@ -148,14 +137,14 @@ def _sent(span: Span) -> Select[Any]:
     )
 
 
-def _between(checks: pd.DataFrame) -> Iterator[Select[Any]]:
+def _between(known: pd.DataFrame) -> Iterator[Select[Any]]:
     """
-    Sum what was accepted from each check to the next one of its connection.
+    Sum what was accepted from each balance to the next one of its connection.
 
-    What was sent since the check before the first day is compared with what that day's first one tells. The
-    database sums, and looks no further back than each connection's own checks: one may be a year old.
+    What was sent since the last one before the first day is compared with what that day's first one tells.
+    The database sums, and looks no further back than each connection's own: one may be a year old.
     """
-    ends = checks.groupby("conn_id", observed=True)["checked_at"].agg(["min", "max"]).sort_values("min")
+    ends = known.groupby("conn_id")["checked_at"].agg(["min", "max"]).sort_values("min")
     for first in range(0, len(ends), _CONNECTIONS):
         part = ends.iloc[first : first + _CONNECTIONS]
         mine = [
@@ -166,14 +155,14 @@ def _between(checks: pd.DataFrame) -> Iterator[Select[Any]]:
             )
             for conn_id, since, until in zip(part.index, part["min"], part["max"], strict=True)
         ]
-        last_check = (
+        last_told = (
             select(func.max(balances.c.checked_at))
             .where(balances.c.conn_id == batches.c.conn_id, balances.c.checked_at <= batches.c.submitted_at)
             .correlate(batches)
             .scalar_subquery()
         )
         sent = (
-            select(batches.c.conn_id, last_check.label("opening_at"), _segments().label("segments"))
+            select(batches.c.conn_id, last_told.label("opening_at"), _segments().label("segments"))
             .where(
                 # For the index, whatever the database makes of the rest.
                 batches.c.submitted_at >= part["min"].min().to_pydatetime(),
@@ -210,25 +199,23 @@ def _day_of(times: pd.Series[Any], spans: Sequence[Span]) -> pd.Series[Any]:
     return places.map(days).astype("datetime64[us]")
 
 
-def _movements(checks: pd.DataFrame, between: Sequence[pd.DataFrame], spans: Sequence[Span]) -> pd.DataFrame:
+def _movements(known: pd.DataFrame, between: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Tell how the balances moved, per day and connection."""
     import pandas as pd
 
-    texts = {"conn_id": text_type(), "vendor": text_type(), "unit": text_type()}
-    rows = checks.astype(texts).reset_index(drop=True)
+    rows = known.reset_index(drop=True)
     groups = rows.groupby("conn_id")
     last, last_at = groups["remaining"].shift(), groups["checked_at"].shift()
     same_unit = groups["unit"].shift() == rows["unit"]
     moved = (rows["remaining"] - last).where(same_unit, 0).fillna(0)
     rose = moved > 0
-    rows["day"] = _day_of(rows["checked_at"], spans)
     rows["opening"] = last.where(same_unit).fillna(rows["remaining"])
     rows["opening_at"] = last_at.where(same_unit).fillna(rows["checked_at"])
-    rows["topped_up"], rows["spent"] = moved.where(rose, 0), (-moved).where(~rose, 0)
-    if between:
-        rows = rows.merge(pd.concat(between), on=["conn_id", "opening_at"], how="left")
-    else:
-        rows["segments"] = 0
+    # From what an answer told to a check, only what is above the check before it is known to be a top-up.
+    rows["topped_up"] = moved.where(rose & (rows["remaining"] > rows["last_check"]), 0)
+    rows["spent"] = (-moved).where(~rose, 0)
+    rows["check"] = rows["source"] == BalanceSource.CHECK.value
+    rows = rows.merge(_from_each(rows, between), on=["conn_id", "opening_at"], how="left")
     # The first one, and one of another unit, open at their own moment and close nothing.
     closes = (rows["opening_at"] < rows["checked_at"]) & ~rose
     rows["segments_between"] = rows["segments"].astype("float64").where(closes, 0).fillna(0).astype("int64")
@@ -239,7 +226,7 @@ def _movements(checks: pd.DataFrame, between: Sequence[pd.DataFrame], spans: Seq
             found[first].first(),
             found[final].last(),
             found[["topped_up", "spent", "segments_between"]].sum(),
-            found.size().rename("checks"),
+            found["check"].sum().rename("checks"),
         ],
         axis=1,
     ).reset_index()
@@ -248,6 +235,19 @@ def _movements(checks: pd.DataFrame, between: Sequence[pd.DataFrame], spans: Seq
     moves["difference"] = (moves["spent"] - charged).where(moves["unit"] == "messages")
     moves["per_segment"] = moves["spent"] / charged.where(charged > 0)
     return moves
+
+
+def _from_each(rows: pd.DataFrame, between: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Sum what was accepted since each row and before the next; not all that was told is a row."""
+    import pandas as pd
+
+    if not between:
+        return rows[["conn_id", "opening_at"]].drop_duplicates().assign(segments=0)
+    sums = pd.concat(between).astype({"conn_id": text_type()}).sort_values("opening_at")
+    moments = rows[["conn_id", "checked_at"]].drop_duplicates().sort_values("checked_at")
+    found = pd.merge_asof(sums, moments, left_on="opening_at", right_on="checked_at", by="conn_id")
+    summed = found.groupby(["conn_id", "checked_at"])["segments"].sum().reset_index()
+    return summed.rename(columns={"checked_at": "opening_at"})
 
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
