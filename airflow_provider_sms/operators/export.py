@@ -216,7 +216,7 @@ class SmsExportOperator(BaseOperator):
             table = SqlTable(engine, str(self.sql_table), fields_of(order))
             table.prepare()
             for span in spans:
-                count = table.replace_day(span.day, parts_of_day(store, order, span))
+                count = table.replace_day(span.day, partial(parts_of_day, store, order, span))
                 self.log.info("%s: %s rows in %s", span.day, f"{count:,}", self.sql_table)
                 rows += count
         finally:

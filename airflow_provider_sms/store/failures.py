@@ -61,7 +61,7 @@ def mapped_errors() -> Iterator[None]:
     try:
         yield
     except exc.DBAPIError as error:
-        reason, deadlocked = describe(error.orig), _is_deadlock(error.orig)
+        reason, deadlocked = describe(error.orig), is_deadlock(error.orig)
         refused = not error.connection_invalidated and is_refusal(error.orig)
     except exc.TimeoutError:
         reason = "no free connection in time"
@@ -79,9 +79,16 @@ def mapped_errors() -> Iterator[None]:
         failure.__context__ = None
 
 
-def _is_deadlock(error: BaseException | None) -> bool:
+def is_deadlock(error: BaseException | None) -> bool:
+    """
+    Tell whether a database took a transaction back because of others, so that it may be tried again at once.
+
+    :param error: as the driver raised it.
+    """
     code = error.args[0] if error is not None and error.args else None
-    return getattr(error, "sqlstate", None) in _DEADLOCK_STATES or code == _MYSQL_DEADLOCK
+    # The states have the name of psycopg, and that of psycopg2, which providers of Airflow may use.
+    states = {getattr(error, "sqlstate", None), getattr(error, "pgcode", None)}
+    return bool(states & _DEADLOCK_STATES) or code == _MYSQL_DEADLOCK
 
 
 def is_refusal(error: BaseException | None) -> bool:
@@ -93,7 +100,7 @@ def is_refusal(error: BaseException | None) -> bool:
 
     :param error: as the driver raised it.
     """
-    if error is None or _is_deadlock(error):
+    if error is None or is_deadlock(error):
         return False
     # The number first: MySQL's drivers have a state, too, which is HY000 for nearly everything.
     number = error.args[0] if error.args else None

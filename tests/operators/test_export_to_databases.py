@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import os
 import re
-from datetime import UTC, timedelta
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, date, timedelta
 from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import create_engine, event, exc, inspect, text
 
+from airflow_provider_sms.exporting.sql_table import ExportFailed, SqlTable
 from airflow_provider_sms.exporting.tables import TABLES
 from airflow_provider_sms.operators.export import SmsExportOperator
+from airflow_provider_sms.store.frames.fields import Field, Kind
 
 
 @pytest.fixture
@@ -64,8 +69,6 @@ def test_a_table_that_lacks_columns_is_refused(other, day):
 
 
 def test_a_failure_in_the_middle_changes_nothing_and_tells_no_number(other, day):
-    from airflow_provider_sms.exporting.sql_table import ExportFailed
-
     to_table(since=day, number="plain")
     with other.begin() as connection:
         connection.execute(text("CREATE UNIQUE INDEX one_a_batch ON sms_out (day, batch_no, mobile)"))
@@ -136,8 +139,6 @@ def server(request, monkeypatch):
 
 def test_to_a_server(filled, server, day):
     """Made, replaced, and with times that are UTC; exports at once take turns."""
-    from concurrent.futures import ThreadPoolExecutor
-
     to_table("answers", "answers_out", since=day, texts=True)
     to_table(since=day)
     with ThreadPoolExecutor(3) as pool:
@@ -152,3 +153,76 @@ def test_to_a_server(filled, server, day):
     assert sorted(row[1] for row in rows) == ["138****0001", "186****0002"]
     moment = rows[0][2] if rows[0][2].tzinfo else rows[0][2].replace(tzinfo=UTC)
     assert abs(filled.now() - moment) < timedelta(minutes=5)
+
+
+FIELDS = (Field("number", Kind.WHOLE, ""), Field("word", Kind.LABEL, ""))
+DAYS = [date(2025, 3, number) for number in range(1, 5)]
+
+
+def write_at_once(engine, prepared=None, replaced=None):
+    """Write each day to one table, all of them at once; they meet where it is told, if they get there."""
+
+    def meet(gate):
+        with suppress(threading.BrokenBarrierError):
+            gate.wait(0.5)
+
+    def write(day):
+        def rows():
+            if replaced:
+                meet(replaced)
+            yield [range(100), ["字"] * 100]
+
+        table = SqlTable(engine, "at_once", FIELDS)
+        if prepared:
+            event.listen(table._table, "before_create", lambda *_given, **_named: meet(prepared))
+        table.prepare()
+        return table.replace_day(day, rows)
+
+    with ThreadPoolExecutor(len(DAYS)) as pool:
+        assert list(pool.map(write, DAYS)) == [100] * len(DAYS)
+    with engine.connect() as connection:
+        counts = connection.execute(text("SELECT day, count(*) FROM at_once GROUP BY day ORDER BY day"))
+        assert [(str(day), count) for day, count in counts] == [(str(day), 100) for day in DAYS]
+
+
+def test_days_that_are_exported_at_once_make_one_table(server):
+    """Each has found none; one makes it."""
+    write_at_once(server, prepared=threading.Barrier(len(DAYS)))
+
+
+def test_days_that_are_exported_at_once_are_all_written(server):
+    """Each has nothing to delete; none is in another's way."""
+    SqlTable(server, "at_once", FIELDS).prepare()
+    write_at_once(server, replaced=threading.Barrier(len(DAYS)))
+
+
+def test_one_of_several_makes_the_table_in_sqlite(other):
+    write_at_once(other, prepared=threading.Barrier(len(DAYS)))
+
+
+class Deadlock(Exception):
+    """What psycopg2 raises: its state has another name than psycopg's."""
+
+    pgcode = "40P01"
+
+
+@pytest.mark.parametrize("times", [2, 99])
+def test_a_day_that_was_taken_back_because_of_others_is_written_again(other, monkeypatch, times):
+    """A few times; then the error says that nothing was changed."""
+    monkeypatch.setattr("airflow_provider_sms.exporting.sql_table.time.sleep", lambda _: None)
+    table, tries = SqlTable(other, "sms_out", FIELDS), []
+    table.prepare()
+
+    def rows():
+        tries.append(1)
+        yield [[len(tries)], ["x"]]
+        if len(tries) <= times:
+            raise exc.OperationalError("", {}, Deadlock("number 1"))
+
+    if times > len(DAYS):
+        with pytest.raises(ExportFailed, match="nothing of this day was changed"):
+            table.replace_day(DAYS[0], rows)
+    else:
+        assert table.replace_day(DAYS[0], rows) == 1
+    with other.connect() as connection:
+        assert connection.scalars(text("SELECT number FROM sms_out")).all() == ([3] if times == 2 else [])
