@@ -69,3 +69,23 @@ class Elapsed(Spelled[float]):
 
     def __init__(self, start: ColumnElement[Any], end: ColumnElement[Any]) -> None:
         super().__init__(start, end)
+
+
+class ElapsedWhole(Spelled[float]):
+    """
+    Whole seconds from one moment to another, the rest cut off: for what begins with a second, like hours.
+
+    :param start: the earlier moment; a whole second.
+    :param end: the later moment.
+    """
+
+    type = Float()
+    inherit_cache = True
+    name = "sms_elapsed_whole"
+    spellings = {
+        # SQLite rounds to milliseconds where it reads a moment: the last of a second would be the next one's.
+        "sqlite": "(CAST(strftime('%s', substr({1}, 1, 19)) AS REAL) - strftime('%s', substr({0}, 1, 19)))",
+    } | {name: f"floor({sql})" for name, sql in Elapsed.spellings.items() if name != "sqlite"}
+
+    def __init__(self, start: ColumnElement[Any], end: ColumnElement[Any]) -> None:
+        super().__init__(start, end)

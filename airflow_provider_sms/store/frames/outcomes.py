@@ -16,7 +16,7 @@ from sqlalchemy import Integer, String, and_, case, cast, func, literal, literal
 
 from airflow_provider_sms.records import BatchState, DeliveryStatus
 from airflow_provider_sms.store.carriers import PREFIX, carrier_of_prefix, province_of_prefix
-from airflow_provider_sms.store.clock import Elapsed
+from airflow_provider_sms.store.clock import ElapsedWhole
 from airflow_provider_sms.store.columns import UtcDateTime
 from airflow_provider_sms.store.frames.blocks import BlockNames
 from airflow_provider_sms.store.frames.counting import Counting
@@ -134,7 +134,8 @@ def _key(name: str, told: Subquery, span: Span) -> ColumnElement[Any]:
     if name == "hour":
         # Hours since midnight: not the clock's on the two days a year when some zones change it.
         return cast(
-            func.floor(Elapsed(literal(span.since, UtcDateTime()), told.c.moment) / _SECONDS_AN_HOUR), Integer
+            func.floor(ElapsedWhole(literal(span.since, UtcDateTime()), told.c.moment) / _SECONDS_AN_HOUR),
+            Integer,
         )
     # An empty text, so that what has no code or template is a group as well.
     return func.coalesce(told.c[name], literal_column("''", String)) if name in _MISSING else told.c[name]
