@@ -116,7 +116,7 @@ def test_a_day_that_a_batch_has_left(store, old):
 def test_days_are_those_of_the_zone(store, old, zone):
     """Also where midnight is at no whole hour of UTC; the last moment of a day and the first of the next."""
     midnight = datetime(2025, 3, 1, tzinfo=ZoneInfo(zone)).astimezone(UTC)
-    for moment, day in ((midnight, DAY), (midnight - timedelta(microseconds=1000), DAY - timedelta(days=1))):
+    for moment, day in ((midnight, DAY), (midnight - timedelta(microseconds=1), DAY - timedelta(days=1))):
         with store.begin() as connection:
             for table in (schema.batches, schema.batch_ids, schema.recipients, schema.sends):
                 connection.execute(table.delete())

@@ -232,6 +232,34 @@ def test_a_day_of_23_or_25_hours_has_the_clocks_hours(store, sent):
         assert list(frame["hour"].repeat(frame["intended"])) == hours
 
 
+def test_the_last_moment_of_an_hour_is_in_it(store, sent):
+    """Also where the database rounds to milliseconds; so is the last moment of a day."""
+    midnight = datetime(2025, 3, 1, tzinfo=UTC)
+    for count, hours in enumerate((0, 8, 24)):
+        end = midnight + timedelta(hours=hours)
+        sent(f"before{count}", [[BEIJING]], BatchState.ACCEPTED, at=end - timedelta(microseconds=1))
+        sent(f"after{count}", [[BEIJING]], BatchState.ACCEPTED, at=end)
+    frame = frames.funnel_frame(store, DAY, DAY, by=["hour"], timezone="UTC")
+    assert list(zip(frame["hour"], frame["intended"], strict=True)) == [(0, 1), (7, 1), (8, 1), (23, 1)]
+
+
+@pytest.mark.parametrize("frame", [frames.funnel_frame, frames.delivery_frame])
+@pytest.mark.parametrize(
+    "by", [["vendor", "day"], ["conn_id", "day", "hour"], ["day", "conn_id"], ["send_key"], []]
+)
+def test_rows_are_in_the_order_of_the_columns_asked_for(store, sent, frame, by):
+    """Whichever is first, over several days."""
+    noon = datetime(2025, 3, 1, 4, 0, tzinfo=UTC)
+    for count, (conn_id, vendor) in enumerate([("b", "linkws"), ("a", "wavecom")] * 3):
+        at = noon + timedelta(days=count // 2, hours=-(count % 3))
+        fields = {"conn_id": conn_id, "vendor": vendor, "at": at}
+        sent(f"s{5 - count}", [[BEIJING]], BatchState.ACCEPTED, ids=(f"{count}",), **fields)
+    found = frame(store, DAY, DAY + timedelta(days=2), by=by)
+    keys = found[by].to_numpy().tolist()
+    assert keys == sorted(keys)
+    assert found["intended"].sum() == 6
+
+
 @pytest.mark.parametrize(
     ("prefix", "english", "chinese"),
     [

@@ -2,7 +2,8 @@
 The tables as pandas sees them: messages, figures, answers, spending.
 
 All times in frames are timezone-aware UTC; days are local days of a time zone. Types are fixed: a frame
-without rows has the same columns and types. Every frame raises ``StoreUnavailable`` when the store is away.
+without rows has the same columns and types. Every frame raises ``PreflightError`` when it is asked for a day
+that is no ``date``, or a moment without a zone, and ``StoreUnavailable`` when the store is away.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, case, select
 
 from airflow_provider_sms.records import BatchState
+from airflow_provider_sms.store.frames.asking import asked_span
 from airflow_provider_sms.store.frames.fields import Field, Kind, named
 from airflow_provider_sms.store.frames.reading import read, text_type
 from airflow_provider_sms.store.frames.records import REPLIES
@@ -99,8 +100,10 @@ def answers_frame(store: Store, start: datetime, end: datetime, *, within_days: 
     :param start: aware.
     :param end: aware, not included.
     :param within_days: how old a message may be that the reply does not name.
+    :raises PreflightError: a moment has no zone, or is none.
     :raises StoreUnavailable: the store is away.
     """
+    start, end = asked_span(start, end)
     span = (replies.c.received_at >= start, replies.c.received_at < end)
     told = select(*(replies.c[field.name] for field in _REPLY)).where(*span)
     ordered = told.order_by(replies.c.received_at, replies.c.page_id, replies.c.seq)

@@ -16,9 +16,9 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Integer, and_, cast, func, literal, literal_column, select, union
 
 from airflow_provider_sms.records import Queue
-from airflow_provider_sms.store.clock import Elapsed
+from airflow_provider_sms.store.clock import ElapsedWhole
 from airflow_provider_sms.store.columns import UtcDateTime
-from airflow_provider_sms.store.frames.days import local_days
+from airflow_provider_sms.store.frames.asking import asked_days
 from airflow_provider_sms.store.frames.messages import MOMENT
 from airflow_provider_sms.store.frames.reading import parts_of
 from airflow_provider_sms.store.schema import (
@@ -44,7 +44,7 @@ _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 #: Midnights of all zones are at whole quarters of an hour of UTC, so a quarter is of one day in any of them.
 _QUARTER = timedelta(minutes=15)
 _quarter = cast(
-    func.floor(Elapsed(literal(_EPOCH, UtcDateTime()), MOMENT) / _QUARTER.total_seconds()), Integer
+    func.floor(ElapsedWhole(literal(_EPOCH, UtcDateTime()), MOMENT) / _QUARTER.total_seconds()), Integer
 )
 
 
@@ -61,10 +61,11 @@ def changed_days(store: Store, before: date, *, timezone: str = "Asia/Shanghai")
     :param before: a local day.
     :param timezone: whose days.
     :return: the days, the earliest first.
+    :raises PreflightError: the day is no date, or the zone is none.
     :raises StoreUnavailable: the store is away.
     """
+    [span] = asked_days(timezone, before=before)
     zone = ZoneInfo(timezone)
-    [span] = local_days(before, before, zone)
     with store.sweeping() as connection:
         found = set(_by_batches(connection, before, span.since, zone))
         found.update(_day(quarter, zone) for quarter in _reported(connection, span.since))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from airflow_provider_sms.errors import StoreUnavailable
+from airflow_provider_sms.store.frames.asking import asked_days
 from airflow_provider_sms.store.frames.fields import Field, Kind
 from airflow_provider_sms.store.frames.figures import delivery_frame
 from airflow_provider_sms.store.frames.reading import read
@@ -91,9 +92,11 @@ def refresh_delivery_daily(
     :param timezone: whose days.
     :param silent_after_hours: how long a report may take.
     :return: the rows written, as :func:`daily_frame` gives them.
+    :raises PreflightError: a day is no date, or the zone is none.
     :raises StoreUnavailable: the store is away, or others refreshed these days all the while; nothing was
         changed.
     """
+    asked_days(timezone, start=start, end=end)
     for _ in range(_TRIES):
         with store.reading() as connection:
             seen = _writers(connection, start, end)
@@ -185,7 +188,9 @@ def daily_frame(store: Store, start: date, end: date) -> pd.DataFrame:
 
     :param start: first day.
     :param end: last day, included.
+    :raises PreflightError: a day is no date.
     """
+    asked_days(start=start, end=end)
     with store.reading() as connection:
         return read(connection, daily(start, end), FIELDS)
 

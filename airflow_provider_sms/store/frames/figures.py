@@ -6,8 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from airflow_provider_sms.errors import PreflightError
-from airflow_provider_sms.store.frames.days import local_days
+from airflow_provider_sms.store.frames.asking import asked_days
 from airflow_provider_sms.store.frames.fields import Field, Kind
 from airflow_provider_sms.store.frames.outcomes import BY, OUTCOMES, By, Outcomes, Wish, outcomes_of
 from airflow_provider_sms.store.frames.reading import text_type
@@ -119,15 +118,15 @@ def funnel_frame(
     :param silent_after_hours: how long a report may take, from the submit or the time that it was scheduled
         for.
     :param language: ``en`` or ``zh``: of the names of carriers and provinces.
-    :raises PreflightError: ``by`` names something else, or something twice.
+    :raises PreflightError: ``by`` names something else, or something twice; a day is no date, or the
+        zone is none.
     :raises StoreUnavailable: the store is away.
     """
-    keys = _checked(by)
-    groups = [
-        _counted(counts, keys)
-        for counts, _ in _parts(store, (start, end), keys, timezone, silent_after_hours, language)
-    ]
-    return _typed(groups, funnel_fields(keys))
+    keys, problems = _keys(by)
+    spans = asked_days(timezone, problems=problems, start=start, end=end)
+    parts = _parts(store, spans, keys, timezone, silent_after_hours, language)
+    groups = [_counted(counts, keys) for counts, _ in parts]
+    return _typed(groups, keys, funnel_fields(keys))
 
 
 def delivery_frame(
@@ -159,32 +158,30 @@ def delivery_frame(
 
     The other parameters and errors are those of :func:`funnel_frame`.
     """
-    keys = _checked(by, percentiles)
+    keys, problems = _keys(by, percentiles)
+    spans = asked_days(timezone, problems=problems, start=start, end=end)
     groups = []
-    for counts, latencies in _parts(
-        store, (start, end), keys, timezone, silent_after_hours, language, percentiles
-    ):
+    for counts, latencies in _parts(store, spans, keys, timezone, silent_after_hours, language, percentiles):
         counted = _counted(counts, keys)
         owed = counted["accepted"] - counted["no_reports"]
         counted["delivery_rate"] = counted["delivered"] / owed.where(owed > 0)
         groups.append(counted.merge(latencies, on=_names(keys), how="left"))
-    return _typed(groups, delivery_fields(keys, percentiles))
+    return _typed(groups, keys, delivery_fields(keys, percentiles))
 
 
-def _checked(by: Sequence[By], percentiles: Sequence[float] = ()) -> tuple[By, ...]:
+def _keys(by: Sequence[By], percentiles: Sequence[float] = ()) -> tuple[tuple[By, ...], list[str]]:
+    """Give what to group by, and what is wrong with it and with the percentiles."""
     keys: tuple[Any, ...] = (by,) if isinstance(by, str) else tuple(by)
     problems = [f"by names {name!r}: use any of {', '.join(BY)}" for name in keys if name not in BY]
     if len(set(keys)) < len(keys):
         problems.append(f"by names something twice: {', '.join(keys)}")
     problems += [f"percentiles has {each}: give 0 to 100" for each in percentiles if not 0 <= each <= 100]  # noqa: PLR2004
-    if problems:
-        raise PreflightError(problems, "frame")
-    return keys
+    return keys, problems
 
 
 def _parts(
     store: Store,
-    days: tuple[date, date],
+    spans: Sequence[Span],
     keys: tuple[By, ...],
     timezone: str,
     silent_after_hours: float,
@@ -193,8 +190,7 @@ def _parts(
 ) -> Iterator[Outcomes]:
     """Give the outcomes, part by part, so that no group is in two parts."""
     zone = ZoneInfo(timezone)
-    spans = list(local_days(*days, zone))
-    shares: list[list[Span]] = [[span] for span in spans] if "day" in keys else [spans]
+    shares: list[Sequence[Span]] = [[span] for span in spans] if "day" in keys else [spans]
     with store.sweeping() as connection:
         silent_before = store.clock(connection) - timedelta(hours=silent_after_hours)
         wish = Wish(keys, zone, silent_before, language, {latency_name(each): each for each in percentiles})
@@ -231,7 +227,7 @@ def _counted(outcomes: pd.DataFrame, keys: Sequence[By]) -> pd.DataFrame:
     return counted.reset_index()
 
 
-def _typed(groups: list[pd.DataFrame], fields: Sequence[Field]) -> pd.DataFrame:
+def _typed(groups: list[pd.DataFrame], keys: Sequence[By], fields: Sequence[Field]) -> pd.DataFrame:
     import pandas as pd
 
     names = [field.name for field in fields]
@@ -242,4 +238,7 @@ def _typed(groups: list[pd.DataFrame], fields: Sequence[Field]) -> pd.DataFrame:
         Kind.DAY: "datetime64[us]",
     }
     frame = pd.concat(groups, ignore_index=True)[names] if groups else pd.DataFrame(columns=names)
+    if "day" in keys[1:]:
+        # They came day by day.
+        frame = frame.sort_values(list(keys), ignore_index=True)
     return frame.astype({field.name: types[field.kind] for field in fields})

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Integer, case, cast, func, literal_column, select
 
 from airflow_provider_sms.records import DeliveryStatus
-from airflow_provider_sms.store.frames.days import local_days
+from airflow_provider_sms.store.frames.asking import asked_days
 from airflow_provider_sms.store.frames.fields import Field, Kind
 from airflow_provider_sms.store.frames.messages import submitted_within
 from airflow_provider_sms.store.frames.reading import read
@@ -42,15 +41,14 @@ def latency_counts(store: Store, start: date, end: date, *, timezone: str = "Asi
     :param start: first local day of the submit.
     :param end: last local day, included.
     :param timezone: whose days.
+    :raises PreflightError: a day is no date, or the zone is none.
     :raises StoreUnavailable: the store is away.
     """
     import pandas as pd
 
+    spans = asked_days(timezone, start=start, end=end)
     with store.sweeping() as connection:
-        parts = [
-            read(connection, _statement(span), _FIELDS).astype({"conn_id": "object"})
-            for span in local_days(start, end, ZoneInfo(timezone))
-        ]
+        parts = [read(connection, _statement(span), _FIELDS).astype({"conn_id": "object"}) for span in spans]
     counts = (
         pd.concat(parts, ignore_index=True)
         if parts

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, func, or_
 
+from airflow_provider_sms.store.frames.asking import asked_span
 from airflow_provider_sms.store.frames.fields import Field, Kind
 from airflow_provider_sms.store.frames.reading import read
 from airflow_provider_sms.store.schema import batches, recipients
@@ -68,8 +69,10 @@ def message_frame(store: Store, start: datetime, end: datetime) -> pd.DataFrame:
 
     :param start: aware.
     :param end: aware, not included.
+    :raises PreflightError: a moment has no zone, or is none.
     :raises StoreUnavailable: the store is away.
     """
+    start, end = asked_span(start, end)
     with store.sweeping() as connection:
         return read(connection, messages(start, end), FIELDS)
 

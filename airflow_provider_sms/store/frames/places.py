@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Integer, case, cast, func, literal_column, select
 
 from airflow_provider_sms.store.carriers import PREFIX, carrier_of_prefix, province_of_prefix
-from airflow_provider_sms.store.frames.days import local_days
+from airflow_provider_sms.store.frames.asking import asked_days
 from airflow_provider_sms.store.frames.messages import submitted_within
 from airflow_provider_sms.store.frames.outcomes import outcome_of
 from airflow_provider_sms.store.frames.reading import parts_of, text_type
@@ -59,14 +58,16 @@ def places_frame(
     :param conn_ids: of these connections only; of all if empty.
     :param timezone: whose days.
     :param silent_after_hours: how long a report may take.
+    :raises PreflightError: a day is no date, or the zone is none.
     :raises StoreUnavailable: the store is away.
     """
     import pandas as pd
 
+    spans = asked_days(timezone, start=start, end=end)
     sums: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0] * (len(_COUNTS) + 1))
     with store.sweeping() as connection:
         silent_before = store.clock(connection) - timedelta(hours=silent_after_hours)
-        for span in local_days(start, end, ZoneInfo(timezone)):
+        for span in spans:
             for blocks, *counts in parts_of(connection, _statement(span, silent_before, conn_ids)):
                 for block, row in zip(blocks, zip(*counts, strict=True), strict=True):
                     total = sums[carrier_of_prefix(block), province_of_prefix(block)]

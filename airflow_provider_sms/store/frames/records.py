@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
+from airflow_provider_sms.store.frames.asking import asked_span
 from airflow_provider_sms.store.frames.fields import Field, Kind
 from airflow_provider_sms.store.frames.reading import read
 from airflow_provider_sms.store.schema import balances, pages, replies, reports
@@ -72,8 +73,10 @@ def replies_frame(store: Store, start: datetime, end: datetime) -> pd.DataFrame:
 
     :param start: aware.
     :param end: aware, not included.
+    :raises PreflightError: a moment has no zone, or is none.
     :raises StoreUnavailable: the store is away.
     """
+    start, end = asked_span(start, end)
     span = (replies.c.received_at >= start, replies.c.received_at < end)
     statement = _columns(replies, REPLIES).where(*span)
     ordered = statement.order_by(replies.c.received_at, replies.c.page_id, replies.c.seq)
@@ -92,8 +95,10 @@ def reports_frame(store: Store, start: datetime, end: datetime) -> pd.DataFrame:
 
     :param start: aware.
     :param end: aware, not included.
+    :raises PreflightError: a moment has no zone, or is none.
     :raises StoreUnavailable: the store is away.
     """
+    start, end = asked_span(start, end)
     with store.sweeping() as connection:
         return read(connection, landed_reports(start, end), REPORTS)
 
@@ -108,8 +113,10 @@ def balances_frame(store: Store, start: datetime, end: datetime) -> pd.DataFrame
 
     :param start: aware.
     :param end: aware, not included.
+    :raises PreflightError: a moment has no zone, or is none.
     :raises StoreUnavailable: the store is away.
     """
+    start, end = asked_span(start, end)
     with store.sweeping() as connection:
         return read(connection, told_balances(start, end), BALANCES)
 

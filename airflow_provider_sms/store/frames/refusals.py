@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import String, func, literal_column, select
 
 from airflow_provider_sms.records import BatchState
-from airflow_provider_sms.store.frames.days import local_days
+from airflow_provider_sms.store.frames.asking import asked_days
 from airflow_provider_sms.store.frames.fields import Field, Kind
 from airflow_provider_sms.store.frames.messages import submitted_within
 from airflow_provider_sms.store.frames.reading import read, text_type
@@ -42,9 +41,10 @@ def refusals_frame(store: Store, start: date, end: date, *, timezone: str = "Asi
     :param start: first local day of the submit (of the plan, if it was never submitted).
     :param end: last local day, included.
     :param timezone: whose days.
+    :raises PreflightError: a day is no date, or the zone is none.
     :raises StoreUnavailable: the store is away.
     """
-    spans = list(local_days(start, end, ZoneInfo(timezone)))
+    spans = asked_days(timezone, start=start, end=end)
     code = func.coalesce(batches.c.vendor_code, literal_column("''", String))
     places: list[ColumnElement[Any]] = [literal_column(str(place)) for place in range(1, 5)]
     statement = (

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import and_, case, func, literal_column, or_, select
 
 from airflow_provider_sms.records import BalanceSource, BatchState
-from airflow_provider_sms.store.frames.days import local_days
+from airflow_provider_sms.store.frames.asking import asked_days
 from airflow_provider_sms.store.frames.fields import Field, Kind
 from airflow_provider_sms.store.frames.levels import levels, told_levels
 from airflow_provider_sms.store.frames.reading import read, text_type
@@ -94,11 +93,12 @@ def spending_frame(store: Store, start: date, end: date, *, timezone: str = "Asi
     :param start: first local day.
     :param end: last local day, included.
     :param timezone: whose days.
+    :raises PreflightError: a day is no date, or the zone is none.
     :raises StoreUnavailable: the store is away.
     """
     import pandas as pd
 
-    spans = list(local_days(start, end, ZoneInfo(timezone)))
+    spans = asked_days(timezone, start=start, end=end)
     if not spans:
         return _typed(pd.DataFrame(columns=[field.name for field in FIELDS]))
     with store.reading() as connection:
