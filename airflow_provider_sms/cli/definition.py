@@ -249,7 +249,8 @@ def _report() -> ActionCommand:
         ),
         _STORE,
         ARG_VERBOSE,
-        epilog="The page holds no text and no whole number. Pictures need matplotlib: the extra [report].",
+        # No brackets: what prints this takes them for markup.
+        epilog="The page holds no text and no whole number. Pictures need matplotlib: the extra 'report'.",
     )
 
 
@@ -262,6 +263,5 @@ def _push_receiver() -> ActionCommand:
             Arg(("--port",), help="port to serve at (8079)", type=int, default=8079),
             Arg(("--host",), help="address to bind (127.0.0.1)", default="127.0.0.1"),
         ),
-        # No brackets: what prints this takes them for markup.
         epilog="The connections are those of the option push_connections in the section sms of airflow.cfg.",
     )

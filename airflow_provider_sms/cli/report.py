@@ -52,6 +52,8 @@ def run(args: Namespace) -> int:
 
 def _write(path: Path, page: str) -> None:
     """Put the page into its place as a whole; a browser that reloads finds the old one or the new one."""
+    if path.is_dir():
+        stop(f"{path} is a folder: name a file in it by --output")
     try:
         replace_file(path, lambda file: file.write(page.encode()))
     except OSError as error:

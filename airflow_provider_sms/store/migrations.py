@@ -71,7 +71,15 @@ def _version(connection: Connection) -> int | None:
     if not inspect(connection).has_table(schema.meta.name):
         return None
     value = connection.scalar(select(schema.meta.c.value).where(schema.meta.c.name == VERSION))
-    return None if value is None else int(value)
+    try:
+        return None if value is None else int(value)
+    except ValueError:
+        pass
+    msg = (
+        f"what the SMS store has for its version is no number: correct the row {VERSION!r} of "
+        f"{schema.meta.name} by a backup; nothing was read or sent"
+    )
+    raise StoreUnavailable(msg)
 
 
 def _create(connection: Connection) -> None:

@@ -98,6 +98,21 @@ def test_every_command_says_what_it_does():
         assert callable(command.func)
 
 
+def test_helps_are_printed_as_they_are_written():
+    """Airflow's parser prints them by rich, to which a word in brackets is a style."""
+    from rich.text import Text
+
+    from airflow_provider_sms.cli.definition import get_sms_commands
+
+    (group,) = get_sms_commands()
+    texts = [group.help, group.description]
+    for command in group.subcommands:
+        helps = (argument.kwargs.get("help") for argument in command.args)
+        texts += [command.help, command.description, command.epilog, *helps]
+    texts = list(filter(None, texts))
+    assert [Text.from_markup(each).plain for each in texts] == texts
+
+
 def test_other_airflow_commands_pay_nothing():
     """What every ``airflow`` command imports of us brings neither vendors nor database nor HTTP."""
     code = (

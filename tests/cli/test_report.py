@@ -102,7 +102,10 @@ def test_a_page_that_cannot_be_written_leaves_nothing_behind(sms, tmp_path):
     assert said.status == 1
     assert "cannot be written" in said.err
     (tmp_path / "taken").mkdir()
-    assert sms("report", "--output", tmp_path / "taken").status == 1
+    for folder in (tmp_path / "taken", "."):
+        said = sms("report", "--output", folder)
+        assert said.status == 1
+        assert f"{folder} is a folder: name a file in it by --output" in said.err
     assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".")] == []
 
 

@@ -315,6 +315,15 @@ def test_a_view_whose_columns_are_others_is_made_anew(old_postgres, shared_store
     engine.dispose()
 
 
+def test_a_version_that_is_no_number_is_named(place, tmp_path):
+    store = opened(place, tmp_path)
+    with store.begin() as connection:
+        connection.exec_driver_sql("UPDATE sms_meta SET value = 'two' WHERE name = 'schema_version'")
+    store.close()
+    with pytest.raises(StoreUnavailable, match="is no number: correct the row 'schema_version' of sms_meta"):
+        opened(place, tmp_path)
+
+
 def test_every_schema_version_but_the_last_is_frozen():
     """And in every dialect; who makes a new step freezes the release before it first."""
     frozen = set()
