@@ -4,7 +4,8 @@ Retention: take texts, raw bytes and whole numbers out of old rows, and leave th
 Keys, states, counts and times stay, and a send key that was used stays used. A number becomes the block of
 ten thousand numbers it is in, and a keyed hash. A send's numbers go in one transaction with those of its
 reports, and turn into the same: what became of each message can still be told, and figures made anew from
-purged rows are the same figures.
+purged rows are the same figures. Not so where a report may be on messages of several sends, of which the
+older are purged before it; nor are replies and the messages that they answer, which grow old each by itself.
 
 The hash's key is the store's ``number_hash_key``. Without one, each purge makes its own and throws it away
 at its end: nobody can try numbers against what it left, and equal numbers of two purges look different.
