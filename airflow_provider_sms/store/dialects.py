@@ -122,6 +122,7 @@ def _sqlite(url: URL, connect_args: dict[str, Any], pool: dict[str, Any]) -> Eng
     )
     event.listen(engine, "connect", _on_sqlite_connect)
     event.listen(engine, "begin", _on_sqlite_begin)
+    event.listen(engine, "invalidate", _on_sqlite_invalidate)
     return engine
 
 
@@ -178,6 +179,15 @@ def _on_sqlite_begin(connection: Connection) -> None:
     if connection.info.get(_CACHE, _SQLITE_CACHE) != cache:
         connection.exec_driver_sql(f"PRAGMA cache_size = -{cache}")
         connection.info[_CACHE] = cache
+
+
+def _on_sqlite_invalidate(connection: sqlite3.Connection, record: object, error: object) -> None:
+    # What stops a program (a signal's exception) may come out of a statement. The connection is closed then,
+    # but SQLite keeps a closed one, with the lock of its transaction, for as long as a cursor of it is known
+    # to anybody: to the traceback, for one. So the lock is given up before.
+    del record, error
+    with suppress(Exception):  # One that is broken is closed all the same.
+        connection.rollback()
 
 
 def _postgresql(url: URL, connect_args: dict[str, Any], pool: dict[str, Any]) -> Engine:

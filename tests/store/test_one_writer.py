@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+import time
 
 import pytest
 from sqlalchemy import event
@@ -39,6 +41,38 @@ while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0):
 assert os.waitstatus_to_exitcode(ended[1]) == 0
 end.set()
 thread.join()
+print("ok")
+"""
+
+FORK_WHILE_WRITING = """
+import os, sys, threading, time
+from pathlib import Path
+from airflow_provider_sms.store.engine import Store
+store = Store.open(sys.argv[1], spool_dir=Path(sys.argv[2]), connect_args={"timeout": 2})
+begun = threading.Event()
+def write():
+    with store.begin() as connection:
+        connection.exec_driver_sql("UPDATE sms_meta SET value = value")
+        begun.set()
+        time.sleep(0.3)
+def child_writes():
+    child = os.fork()
+    if child == 0:
+        try:
+            store.prove_writable()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+thread = threading.Thread(target=write)
+thread.start()
+assert begun.wait(10)
+assert child_writes()
+thread.join()
+with store.begin():
+    # The thread that forks has the turn itself: that must not hang, nor lose the turn.
+    assert isinstance(child_writes(), bool)
+store.prove_writable()
 print("ok")
 """
 
@@ -132,3 +166,61 @@ def test_whatever_is_raised_gives_the_turn_back(tmp_path, monkeypatch):
 def test_a_forked_child_writes_although_a_thread_of_its_parent_had_the_turn(tmp_path, run_many):
     """There is no such thread in the child to give the turn back."""
     assert run_many(FORK, f"sqlite:///{tmp_path}/sms.db", tmp_path / "spool", processes=1) == ["ok"]
+
+
+def test_a_process_is_forked_between_two_writes(tmp_path, run_many):
+    """SQLite's note of the lock would go along, and the child could never write."""
+    told = run_many(FORK_WHILE_WRITING, f"sqlite:///{tmp_path}/sms.db", tmp_path / "spool", processes=1)
+    assert told == ["ok"]
+
+
+def test_a_fork_waits_for_a_writer_as_long_as_another_writer_would(tmp_path, monkeypatch):
+    """One that is held up by another process may have the turn for half a minute."""
+    monkeypatch.setattr(one_writer, "_PATIENCE", 0.1)
+    store = Store.open(f"sqlite:///{tmp_path}/sms.db", spool_dir=tmp_path)
+    begun, end = threading.Event(), threading.Event()
+
+    def write():
+        with one_writer.turn_to_write(store.engine):
+            begun.set()
+            end.wait(30)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    assert begun.wait(10)
+    began = time.monotonic()
+    # Not by a fork: this process has threads of its own.
+    one_writer._before_fork()
+    assert time.monotonic() - began < 5
+    one_writer._after_fork_in_parent()
+    end.set()
+    thread.join()
+    store.prove_writable()
+    assert not one_writer._taken
+    store.close()
+
+
+class Stop(BaseException):
+    """What Airflow's time-out is: no ``Exception``."""
+
+
+def test_a_stop_within_a_statement_leaves_the_database_unlocked(tmp_path):
+    """The traceback knows the cursor, and SQLite keeps what a cursor belongs to."""
+    store = Store.open(f"sqlite:///{tmp_path}/sms.db", spool_dir=tmp_path)
+
+    def strike(*told):
+        if told[2].startswith("SELECT"):
+            raise Stop
+
+    event.listen(store.engine, "after_cursor_execute", strike)
+    with pytest.raises(Stop) as stopped, store.begin() as connection:
+        connection.exec_driver_sql("UPDATE sms_meta SET value = 'torn'")
+        connection.exec_driver_sql("SELECT name FROM sms_meta UNION ALL SELECT 'one more'")
+    assert stopped.tb is not None
+    other = sqlite3.connect(tmp_path / "sms.db", timeout=0, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert other.execute("SELECT count(*) FROM sms_meta WHERE value = 'torn'").fetchone() == (0,)
+    other.close()
+    event.remove(store.engine, "after_cursor_execute", strike)
+    store.prove_writable()
+    store.close()
