@@ -13,14 +13,14 @@ The reads themselves are in :mod:`~airflow_provider_sms.reading`, what becomes o
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_sms import errors, pushes
 from airflow_provider_sms.filing import Filing, Tally
 from airflow_provider_sms.reading import Reader
 from airflow_provider_sms.records import Queue
-from airflow_provider_sms.signals import unwound_signals
+from airflow_provider_sms.signals import done_despite_a_stop, unwound_signals
 from airflow_provider_sms.store.journal import PUSH, Journal
 from airflow_provider_sms.store.leases import Leases
 from airflow_provider_sms.store.spool import Spool
@@ -111,6 +111,7 @@ class Collector:
         self._tally = Tally()
         self._reader = Reader(gateway, store, queue, owner)
         self._filing = Filing(gateway, store, queue, self._tally, log)
+        self._may_hold = False
         self._held_at = 0.0
         self._marked = True
         self._marked_at = self._read_at = 0.0
@@ -149,11 +150,16 @@ class Collector:
         """
         request = self._gateway.prepare_read(self._queue)
         Spool(self._store.spool_dir).sweep(self._store)
-        # The lease is the run's first write: a store that takes none is found out here, before the vendor.
-        lease = self._leases.acquire(self._conn_id, self._queue.value, self._owner, self._lease_seconds)
-        started = self._held_at = self._marked_at = time.monotonic()
-        self._log.info("::group::collecting %s of connection %r", self._queue.value, self._conn_id)
-        try:
+        # Each of these ends comes, the last one first, whatever is raised and wherever: by the others, too.
+        with ExitStack() as ends:
+            ends.callback(self._release)
+            lease = self._acquire()
+            started = self._held_at = self._marked_at = time.monotonic()
+            ends.callback(self._filing.close)
+            ends.callback(self._land_the_rest)
+            ends.callback(self._reader.close)
+            ends.callback(self._log.info, "::endgroup::")
+            self._log.info("::group::collecting %s of connection %r", self._queue.value, self._conn_id)
             self._mend_what_others_left(lease, started, max_seconds)
             # Asked again under the lease: somebody may have read between the caller's look and now.
             fresh = interval > 0 and self._leases.wait_seconds(self._conn_id, self._queue.value, interval) > 0
@@ -161,15 +167,6 @@ class Collector:
                 lease, request, started, max_pages, max_seconds, patient=patient
             )
             self._filing.land_gathered()
-        finally:
-            self._log.info("::endgroup::")
-            self._reader.close()
-            # Should the store be away, the next run does both; the error to show is another.
-            with suppress(errors.StoreUnavailable):
-                self._filing.land_gathered()
-                self._filing.settle_unknown_sends()
-            self._filing.close()
-            self._release(lease)
         collected = self.so_far._replace(queue_empty=empty)
         self._conclude(collected, time.monotonic() - started)
         return collected
@@ -177,6 +174,28 @@ class Collector:
     @property
     def _lease_seconds(self) -> float:
         return self._gateway.account.endpoint.timeout + self._interval + LEASE_MARGIN
+
+    def _acquire(self) -> Lease:
+        """
+        Take the lease: the run's first write, so a store that takes none is found out before the vendor.
+
+        A stop of the program may come with the commit, or before anybody is told that it was made. So the
+        lease counts as held from before until it is refused.
+        """
+        self._may_hold = True
+        try:
+            return self._leases.acquire(
+                self._conn_id, self._queue.value, self._owner, self._lease_seconds
+            )
+        except Exception:
+            self._may_hold = False
+            raise
+
+    def _land_the_rest(self) -> None:
+        # Should the store be away, the next run does both; the error to show is another.
+        with suppress(errors.StoreUnavailable):
+            self._filing.land_gathered()
+            self._filing.settle_unknown_sends()
 
     def _mend_what_others_left(self, lease: Lease, started: float, max_seconds: float | None) -> None:
         """
@@ -289,10 +308,15 @@ class Collector:
         self._tally.pages += not empty
         return empty
 
-    def _release(self, lease: Lease) -> None:
+    def _release(self) -> None:
+        if not self._may_hold:
+            return
+        lease = self._leases.sought(self._conn_id, self._queue.value, self._owner)
+        unmarked = None if self._marked else self._interval
         try:
-            unmarked = None if self._marked else self._interval
-            self.last_read = self._leases.release(lease, read=unmarked, ago=time.monotonic() - self._read_at)
+            self.last_read = done_despite_a_stop(
+                lambda: self._leases.release(lease, read=unmarked, ago=time.monotonic() - self._read_at)
+            )
         except errors.StoreUnavailable:
             # It runs out by itself; the error that took the store away is the one to show.
             self._log.warning("the lease could not be released; it runs out in %.0f s", self._lease_seconds)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_sms import errors
-from airflow_provider_sms.signals import held_signals
+from airflow_provider_sms.signals import done_despite_a_stop, held_signals
 from airflow_provider_sms.store.ids import new_id
 from airflow_provider_sms.store.journal import Journal
 from airflow_provider_sms.store.spool import Spool, SpooledPage
@@ -105,15 +105,17 @@ class Reader:
 
     def close(self) -> None:
         """Read no more: take back what was announced, and let the thread go that stood by."""
-        self._withdraw()
-        self._standby.close()
+        try:
+            self._withdraw()
+        finally:
+            self._standby.close()
 
     def _withdraw(self) -> None:
         """Take back the intent of a read that will not happen; if the store is away, it turns suspect."""
         if self._ahead:
             page_id, self._ahead = self._ahead, ""
             with suppress(errors.StoreUnavailable):
-                self._journal.withdraw(page_id)
+                done_despite_a_stop(lambda: self._journal.withdraw(page_id))
 
     def _keep(self, page_id: str, response: WireResponse, signals: Sequence[int]) -> None:
         page = SpooledPage(

@@ -16,11 +16,13 @@ from __future__ import annotations
 import inspect
 import signal
 import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+ResultT = TypeVar("ResultT")
 
 HELD = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
 
@@ -116,6 +118,25 @@ def held_signals() -> Iterator[list[int]]:
         raise
     else:
         _release(before, arrived)
+
+
+def done_despite_a_stop(act: Callable[[], ResultT]) -> ResultT:
+    """
+    Do something short that has to be done before the program ends, whatever comes in the midst of it.
+
+    For commits that may take longer than signals can be held back: one that a stop comes out of (no
+    ``Exception``) may have been made or not, and is made once more before the stop goes on.
+
+    :param act: may be done twice.
+    """
+    try:
+        return act()
+    except Exception:
+        raise
+    except BaseException:
+        with suppress(Exception):  # The stop is what is to be heard of.
+            act()
+        raise
 
 
 def _release(before: dict[signal.Signals, Any], arrived: list[int]) -> None:

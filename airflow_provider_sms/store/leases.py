@@ -72,13 +72,13 @@ class Lease:
     """
     The right to read a queue.
 
-    :param expires_at: when it ends, by the store's clock.
+    :param expires_at: when it ends, by the store's clock; ``None`` if it is not known whether it was taken.
     """
 
     conn_id: str
     queue: str
     owner: str
-    expires_at: datetime
+    expires_at: datetime | None = None
 
 
 class Due(NamedTuple):
@@ -109,6 +109,9 @@ class Leases:
         """
         Take the lease of a queue; its owner may take it again.
 
+        A stop of the program that comes out of this leaves open whether it was taken: whoever lets it pass
+        gives back :meth:`sought`.
+
         :param seconds: how long it holds unless renewed; longer than the longest single read.
         :raises QueueBusy: another holds it.
         """
@@ -121,6 +124,11 @@ class Leases:
         if held is None or held.owner != owner:
             raise _busy(conn_id, queue, held)
         return held
+
+    @staticmethod
+    def sought(conn_id: str, queue: str, owner: str) -> Lease:
+        """Give a lease as it is before it is known whether it can be taken; it may be given back."""
+        return Lease(conn_id, queue, owner[:_OWNER_LENGTH])
 
     def _take(self, conn_id: str, queue: str, owner: str, seconds: float) -> Lease | None:
         """Take the lease if it is free; whose it is now, ``None`` if nobody's."""

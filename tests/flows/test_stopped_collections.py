@@ -7,10 +7,14 @@ import signal
 import threading
 import time
 from collections import Counter
+from contextlib import contextmanager
 
 import pytest
+from sqlalchemy import event
 
 from airflow_provider_sms import errors
+from airflow_provider_sms.reading import Reader
+from airflow_provider_sms.records import Queue
 from airflow_provider_sms.sandbox import Fault
 from airflow_provider_sms.store.journal import Journal
 from airflow_provider_sms.store.leases import Leases
@@ -94,6 +98,69 @@ def test_a_failure_before_the_vendor_is_asked_takes_the_intent_back(
     assert rows("SELECT count(*) FROM sms_pages") == [0]
     collected = collect(gateway_of("smsadmin"))
     assert (collected.records, collected.suspect) == (5, 0)
+
+
+@pytest.fixture
+def strike_when(store):
+    """Stop the program when a statement has run, or its commit is made: ``strike_when("UPDATE sms_leases")``."""
+
+    @contextmanager
+    def striking(begins: str, *, committed: bool):
+        seen: list[bool] = []
+
+        def ran(*told: object):
+            if str(told[2]).startswith(begins) and not seen:
+                seen.append(True)
+                if not committed:
+                    raise Stop
+
+        def commits(_: object):
+            if seen == [True]:
+                seen.append(False)
+                event.listen(store.engine, "checkin", strikes, once=True)
+
+        def strikes(*_: object):
+            raise Stop
+
+        event.listen(store.engine, "after_cursor_execute", ran)
+        event.listen(store.engine, "commit", commits)
+        with pytest.raises(Stop) as stopped:
+            yield
+        event.remove(store.engine, "after_cursor_execute", ran)
+        event.remove(store.engine, "commit", commits)
+        assert stopped.tb is not None
+
+    return striking
+
+
+@pytest.mark.parametrize("committed", [False, True], ids=["before its commit", "after its commit"])
+@pytest.mark.parametrize("number", [0, 1], ids=["taking", "giving back"])
+def test_a_stop_while_the_lease_changes_hands_leaves_it_to_nobody(
+    sandbox, gateway_of, collect, rows, strike_when, number, committed
+):
+    """Neither when it is taken nor when it is given back: the retry would hear of a reader that is dead."""
+    sandbox.queue_reports("wavecom", 5)
+    gateway = gateway_of("wavecom")
+    collect(gateway)
+    words = "UPDATE sms_leases SET owner=?, expires_at=" + ("(", "?")[number]
+    with strike_when(words, committed=committed):
+        collect(gateway, owner="stopped")
+    assert rows("SELECT owner FROM sms_leases") == [None]
+    collect(gateway, owner="another")
+
+
+def test_a_stop_while_an_intent_is_taken_back_leaves_no_suspect_page(
+    sandbox, gateway_of, store, page_states, strike_when
+):
+    """The read that was announced with the page before did not happen."""
+    sandbox.queue_reports("wavecom", 5)
+    gateway = gateway_of("wavecom")
+    reader = Reader(gateway, store, Queue.REPORTS, "tester")
+    reader.read(gateway.prepare_read(Queue.REPORTS), expect_more=True)
+    assert page_states() == {"read": 1, "reading": 1}
+    with strike_when("DELETE FROM sms_pages", committed=False):
+        reader.close()
+    assert page_states() == {"read": 1}
 
 
 def test_a_stop_during_the_read_makes_a_hanging_commit_late_at_once(

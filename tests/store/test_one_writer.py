@@ -18,7 +18,7 @@ import os, sys, threading, time
 from pathlib import Path
 from airflow_provider_sms.store import one_writer
 from airflow_provider_sms.store.engine import Store
-one_writer._PATIENCE = 3600
+one_writer._PATIENCE = 0.1
 store = Store.open(sys.argv[1], spool_dir=Path(sys.argv[2]))
 begun, end = threading.Event(), threading.Event()
 def have_the_turn():
@@ -31,6 +31,7 @@ thread.start()
 assert begun.wait(10)
 child = os.fork()
 if child == 0:
+    one_writer._PATIENCE = 3600
     store.prove_writable()
     os._exit(0)
 deadline = time.monotonic() + 20
