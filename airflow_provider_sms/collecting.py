@@ -184,9 +184,7 @@ class Collector:
         """
         self._may_hold = True
         try:
-            return self._leases.acquire(
-                self._conn_id, self._queue.value, self._owner, self._lease_seconds
-            )
+            return self._leases.acquire(self._conn_id, self._queue.value, self._owner, self._lease_seconds)
         except Exception:
             self._may_hold = False
             raise

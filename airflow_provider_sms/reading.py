@@ -10,22 +10,27 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_sms import errors
+from airflow_provider_sms.records import Queue
 from airflow_provider_sms.signals import done_despite_a_stop, held_signals
 from airflow_provider_sms.store.ids import new_id
 from airflow_provider_sms.store.journal import Journal
+from airflow_provider_sms.store.reserve import Reserve
 from airflow_provider_sms.store.spool import Spool, SpooledPage
 from airflow_provider_sms.store.standby import Standby
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from airflow_provider_sms.gateway import Gateway
-    from airflow_provider_sms.records import Queue
     from airflow_provider_sms.store.engine import Store
     from airflow_provider_sms.wire import WireRequest, WireResponse
 
 #: A page with less than this share of the bytes of the one before is most often the queue's last.
 _LAST_PAGE_SHARE = 0.5
+#: Bytes that a record of a queue has at most as a rule, and what else a page and its file have.
+_BYTES_A_RECORD = {Queue.REPORTS: 1 << 10, Queue.REPLIES: 2 << 10}
+_BYTES_BESIDES = 128 << 10
 
 
 class Read(NamedTuple):
@@ -62,7 +67,9 @@ class Reader:
         self._queue = queue
         self._owner = owner
         self._journal = Journal(store)
-        self._spool = Spool(store.spool_dir)
+        self._room = 0
+        self._reserve = Reserve(store.spool_dir, gateway.account.conn_id, queue.value)
+        self._spool = Spool(store.spool_dir, self._reserve)
         self._standby = Standby(self._spool)
         self._ahead = ""
         self._length_before = 0
@@ -80,6 +87,7 @@ class Reader:
         from airflow_provider_sms.transport.failures import NoAnswer
 
         account, vendor = self._gateway.account, self._gateway.vendor
+        self._make_room()
         # From the intent on: one that a signal left without its read would be a suspect page.
         with held_signals() as arrived:
             # Until the vendor is asked, the intent can be taken back, and is if anything goes wrong.
@@ -100,6 +108,8 @@ class Reader:
                 # Known before the commit: should the commit's answer be lost, it is withdrawn as well.
                 self._ahead = new_id()
             self._length_before = length
+            # Should it be larger than any before, the next one needs more room still.
+            self._room = max(self._room, length + length // 4 + _BYTES_BESIDES)
             self._keep(page_id, response, arrived)
         return Read(page_id, response)
 
@@ -109,6 +119,31 @@ class Reader:
             self._withdraw()
         finally:
             self._standby.close()
+
+    def _make_room(self) -> None:
+        """
+        Have room in the spool for the page, should the store not take it.
+
+        :raises StoreUnavailable: there is none.
+        """
+        self._room = self._room or self._most * _BYTES_A_RECORD[self._queue] + _BYTES_BESIDES
+        try:
+            self._reserve.hold(self._room)
+        except OSError as error:
+            reason = error.strerror
+        else:
+            return
+        msg = (
+            f"nothing was read: should the store not take a page, the spool must, and {self._room:,} bytes "
+            f"cannot be kept free in {self._spool.directory} ({reason}). Make room on that disk, let "
+            "Airflow's user write there, or set [sms] spool_dir"
+        )
+        raise errors.StoreUnavailable(msg)
+
+    @property
+    def _most(self) -> int:
+        """How many records a page may have."""
+        return self._gateway.vendor.page_size(self._gateway.account, self._queue)
 
     def _withdraw(self) -> None:
         """Take back the intent of a read that will not happen; if the store is away, it turns suspect."""
@@ -143,8 +178,8 @@ class Reader:
             finally:
                 path = self._standby.end()
         except Exception as failure:  # noqa: BLE001 - whatever a driver raises, these bytes are the only copy
-            path = path or self._spool.put(page)
             reason = failure if isinstance(failure, errors.SmsError) else type(failure).__name__
+            path = path or self._put_aside(page, str(reason))
             msg = (
                 f"the store did not take a page that was read ({reason}). The page's "
                 f"{len(response.body):,} bytes are safe in the spool as {path}; the next run lands it"
@@ -152,3 +187,16 @@ class Reader:
             raise errors.StoreUnavailable(msg) from None
         if path is not None:
             self._spool.remove(page)
+
+    def _put_aside(self, page: SpooledPage, reason: str) -> Path:
+        try:
+            return self._spool.put(page)
+        except errors.StoreUnavailable as refusal:
+            told = str(refusal)
+        self._reserve.demand(self._room)
+        msg = (
+            f"{told}; {reason}. Up to {self._most} records are lost, as the vendor has deleted them: the "
+            "page becomes suspect, see 'airflow sms pages'. Make room for the store and in "
+            f"{self._spool.directory}: nothing more is read before {self._room:,} bytes fit there"
+        )
+        raise errors.StoreUnavailable(msg) from None

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from airflow_provider_sms.store.engine import Store
+    from airflow_provider_sms.store.reserve import Reserve
 
 _log = logging.getLogger(__name__)
 _SUFFIX = ".page"
@@ -89,10 +90,12 @@ class Spool:
     The spool in one folder.
 
     :param directory: the folder, of one store; made when the first page comes.
+    :param reserve: room for a page that the disk has no other room for, if some is kept.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, reserve: Reserve | None = None) -> None:
         self.directory = directory
+        self._reserve = reserve
 
     def put(self, page: SpooledPage) -> Path:
         """
@@ -105,6 +108,9 @@ class Spool:
             return self._put(page)
         except OSError as error:
             reason = error.strerror
+        if self._reserve is not None:
+            with suppress(OSError):
+                return self._put(page, self._reserve)
         msg = f"page {page.page_id} could be written neither to the SMS store nor to its spool ({reason})"
         raise StoreUnavailable(msg)
 
@@ -187,15 +193,21 @@ class Spool:
                 if time.time() - path.stat().st_mtime >= _ABANDONED_SECONDS and (page := _whole(path)):
                     path.rename(self._path(page.page_id))
 
-    def _put(self, page: SpooledPage) -> Path:
+    def _put(self, page: SpooledPage, reserve: Reserve | None = None) -> Path:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._path(page.page_id)
         # A repeated push has the same page id, and may be written by several threads at the same time.
         temporary = path.with_suffix(f".{os.getpid()}-{secrets.token_hex(8)}{_TEMPORARY}")
-        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        content = _header(page) + b"\n" + page.body
+        if reserve is None:
+            descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        else:
+            reserve.hand_over(temporary, len(content))
+            descriptor = os.open(temporary, os.O_WRONLY)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(_header(page) + b"\n" + page.body)
+                file.truncate(len(content) if reserve is not None else 0)
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.rename(path)

@@ -102,7 +102,7 @@ def test_a_failure_before_the_vendor_is_asked_takes_the_intent_back(
 
 @pytest.fixture
 def strike_when(store):
-    """Stop the program when a statement has run, or its commit is made: ``strike_when("UPDATE sms_leases")``."""
+    """Stop the program when a statement has run, or is committed: ``strike_when("UPDATE sms_leases")``."""
 
     @contextmanager
     def striking(begins: str, *, committed: bool):
@@ -142,8 +142,8 @@ def test_a_stop_while_the_lease_changes_hands_leaves_it_to_nobody(
     sandbox.queue_reports("wavecom", 5)
     gateway = gateway_of("wavecom")
     collect(gateway)
-    words = "UPDATE sms_leases SET owner=?, expires_at=" + ("(", "?")[number]
-    with strike_when(words, committed=committed):
+    begins = ("UPDATE sms_leases SET owner=?, expires_at=(", "UPDATE sms_leases SET owner=?, expires_at=?")
+    with strike_when(begins[number], committed=committed):
         collect(gateway, owner="stopped")
     assert rows("SELECT owner FROM sms_leases") == [None]
     collect(gateway, owner="another")

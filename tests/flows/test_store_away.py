@@ -12,7 +12,7 @@ from sqlalchemy import event
 from airflow_provider_sms import collecting, errors, filing
 from airflow_provider_sms.records import PageState
 from airflow_provider_sms.sandbox import Fault
-from airflow_provider_sms.store import standby
+from airflow_provider_sms.store import reserve, standby
 from airflow_provider_sms.store.journal import Journal
 from airflow_provider_sms.store.landing import Landing
 from airflow_provider_sms.store.leases import Leases
@@ -161,7 +161,8 @@ def test_a_commit_that_is_quick_writes_nothing_else(sandbox, gateway_of, collect
     """The spool is for what is late."""
     sandbox.queue_reports("wavecom", 450)
     assert collect(gateway_of("wavecom")).records == 450
-    assert not store.spool_dir.exists()
+    (room,) = store.spool_dir.iterdir()
+    assert room.suffix == reserve.SUFFIX
 
 
 @VENDORS

@@ -209,14 +209,19 @@ def test_a_stop_within_a_statement_leaves_the_database_unlocked(tmp_path):
     """The traceback knows the cursor, and SQLite keeps what a cursor belongs to."""
     store = Store.open(f"sqlite:///{tmp_path}/sms.db", spool_dir=tmp_path)
 
-    def strike(*told):
+    def strike(*told: str):
         if told[2].startswith("SELECT"):
             raise Stop
 
     event.listen(store.engine, "after_cursor_execute", strike)
-    with pytest.raises(Stop) as stopped, store.begin() as connection:
-        connection.exec_driver_sql("UPDATE sms_meta SET value = 'torn'")
-        connection.exec_driver_sql("SELECT name FROM sms_meta UNION ALL SELECT 'one more'")
+
+    def work():
+        with store.begin() as connection:
+            connection.exec_driver_sql("UPDATE sms_meta SET value = 'torn'")
+            connection.exec_driver_sql("SELECT name FROM sms_meta UNION ALL SELECT 'one more'")
+
+    with pytest.raises(Stop) as stopped:
+        work()
     assert stopped.tb is not None
     other = sqlite3.connect(tmp_path / "sms.db", timeout=0, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
