@@ -59,9 +59,10 @@ class QueueSensor(Stoppable, BaseSensorOperator):
         :raises WireFormatError: what answers is not the vendor.
         """
         with failing_for_good():
+            condition, interval = self._checked(context)
             # A given poll_interval holds for all who wait; otherwise each poke reads.
-            interval = 0.0 if self.poll_interval is None else self._interval()
-            found = self._collect_and_look(context, interval, patient=True)
+            interval = 0.0 if self.poll_interval is None else interval
+            found = self._collect_and_look(context, condition, interval, patient=True)
         return PokeReturnValue(is_done=found.done, xcom_value=found.counts)
 
     def execute(self, context: Context) -> Any:
@@ -73,7 +74,7 @@ class QueueSensor(Stoppable, BaseSensorOperator):
         deferral = Deferral()
         with as_poke(self), failing_for_good():
             # What the vendor's interval keeps back is the triggerer's to read: no worker is to wait for it.
-            found = self._collect_and_look(context, self._interval(), patient=False)
+            found = self._collect_and_look(context, *self._checked(context), patient=False)
             if found.done:
                 return found.counts
         return self._defer(context, deferral)
@@ -102,7 +103,7 @@ class QueueSensor(Stoppable, BaseSensorOperator):
             store = self._store()
             Waits(store).forget(deferral.wait_id)
             raise_told(event)
-            found = self._look(store, context)
+            found = self._look(store, self._condition(context))
             if found.done:
                 self._tell_what_landed(store, context, deferral)
                 return found.counts
@@ -119,12 +120,11 @@ class QueueSensor(Stoppable, BaseSensorOperator):
         with as_poke(self), failing_for_good():
             left = deferral.left(self.timeout)
         with failing_for_good():
-            condition = as_text(self._condition(context))
-            interval = self._interval()
+            condition, interval = self._checked(context)
             deferral.wait_id = Waits(self._store()).register(
                 self.sms_conn_id,
                 self._vendor_queue,
-                condition,
+                as_text(condition),
                 owner_of(context),
                 deferral.kept_seconds(left),
             )
@@ -140,7 +140,32 @@ class QueueSensor(Stoppable, BaseSensorOperator):
         )
         self.defer(trigger=trigger, method_name="execute_complete", kwargs=deferral.as_kwargs(), timeout=left)
 
-    def _collect_and_look(self, context: Context, interval: float, *, patient: bool) -> Found:
+    def _checked(self, context: Context) -> tuple[Condition, float]:
+        """
+        Say what is waited for, and the seconds from one read to the next.
+
+        Before anything is read: the vendor deletes what it hands over.
+
+        :raises PreflightError: listing all that is wrong with the parameters.
+        """
+        from airflow_provider_sms.errors import PreflightError
+
+        condition, interval, problems = None, 0.0, []
+        try:
+            condition = self._condition(context)
+        except PreflightError as wrong:
+            problems += wrong.problems
+        try:
+            interval = self._interval()
+        except PreflightError as wrong:
+            problems += wrong.problems
+        if problems or condition is None:
+            raise PreflightError(problems, self._where)
+        return condition, interval
+
+    def _collect_and_look(
+        self, context: Context, condition: Condition, interval: float, *, patient: bool
+    ) -> Found:
         from airflow_provider_sms.hooks.origin import owner_of
         from airflow_provider_sms.hooks.sms import SmsHook
         from airflow_provider_sms.sensors.collection import collect_if_free
@@ -152,12 +177,12 @@ class QueueSensor(Stoppable, BaseSensorOperator):
             hook, store, self._vendor_queue, owner, self.log, interval, patient=patient
         )
         self._tell(context, collected)
-        return self._look(store, context)
+        return self._look(store, condition)
 
-    def _look(self, store: Store, context: Context) -> Found:
+    def _look(self, store: Store, condition: Condition) -> Found:
         from airflow_provider_sms.conditions import look
 
-        found = look(store, self.sms_conn_id, self._condition(context))
+        found = look(store, self.sms_conn_id, condition)
         self.log.info(found.told)
         return found
 
@@ -165,10 +190,14 @@ class QueueSensor(Stoppable, BaseSensorOperator):
         raise NotImplementedError
 
     def _interval(self) -> float:
-        from airflow_provider_sms.sensors.waiting import seconds
+        from airflow_provider_sms.triggers.intervals import seconds
 
-        given = self.poke_interval if self.poll_interval in {None, ""} else self.poll_interval
-        return seconds(given, self.task_id)
+        empty = self.poll_interval is None or self.poll_interval == ""
+        return seconds(self.poke_interval if empty else self.poll_interval, self._where)
+
+    @property
+    def _where(self) -> str:
+        return f"task {self.task_id!r}"
 
     def _store(self) -> Store:
         from airflow_provider_sms.hooks.store import open_store

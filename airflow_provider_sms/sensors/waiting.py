@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_sms.conditions import ReportsLanded, SendReported, WantedReplies
 from airflow_provider_sms.errors import PreflightError
 from airflow_provider_sms.text import normalise_mobile
-from airflow_provider_sms.triggers.telling import LEAST_INTERVAL
+from airflow_provider_sms.triggers.intervals import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,11 +25,11 @@ def check_report_sensor(send_key: Any, min_share: Any, min_records: Any, task_id
     :raises PreflightError: listing what is wrong with them.
     """
     problems = []
-    if bool(send_key) == (min_records not in {None, ""}):
+    if bool(send_key) == _is_given(min_records):
         problems.append("give exactly one of send_key and min_records")
-    if not 0 < (_number(min_share) or 0) <= 1:
+    if not 0 < (number(min_share) or 0) <= 1:
         problems.append(f"min_share is {min_share!r}: give a share above 0 and at most 1")
-    if min_records not in {None, ""} and (_number(min_records) or 0) < 1:
+    if _is_given(min_records) and not _whole(min_records):
         problems.append(f"min_records is {min_records!r}: give a whole number above 0")
     if problems:
         raise PreflightError(problems, f"task {task_id!r}")
@@ -50,7 +50,7 @@ def report_condition(
     check_report_sensor(send_key, min_share, min_records, task_id)
     if send_key:
         return SendReported(str(send_key), float(min_share))
-    return ReportsLanded(started(context), int(_number(min_records) or 1))
+    return ReportsLanded(started(context), _whole(min_records) or 1)
 
 
 def wanted_replies(
@@ -69,14 +69,12 @@ def wanted_replies(
     :raises PreflightError: listing what is wrong with them.
     """
     problems = []
-    number = normalise_mobile(mobile, landline=True) if mobile else None
-    if mobile and number is None:
+    national = normalise_mobile(mobile, landline=True) if mobile else None
+    if mobile and national is None:
         problems.append("mobile is no mainland Chinese number")
-    compiled = None
-    try:
-        compiled = re.compile(pattern) if pattern else None
-    except re.error:
-        problems.append("pattern is no regular expression")
+    compiled = _compiled(pattern) if pattern else None
+    if pattern and compiled is None:
+        problems.append("pattern is no regular expression: give text that Python's re takes")
     moment = started(context)
     try:
         moment = moment if since is None or since == "" else _written_moment(since, zone)
@@ -85,25 +83,12 @@ def wanted_replies(
             "since is no time: give a datetime, a date or ISO text like 2026-12-24 08:30:00, which is in the "
             "account's time zone, or 2026-12-24T08:30:00+08:00"
         )
-    least = _number(1 if min_records in {None, ""} else min_records)
-    if least is None or least < 1:
+    least = _whole(min_records) if _is_given(min_records) else 1
+    if not least:
         problems.append(f"min_records is {min_records!r}: give a whole number above 0")
     if problems:
         raise PreflightError(problems, f"task {task_id!r}")
-    return WantedReplies(number, compiled, moment, int(least or 1))
-
-
-def seconds(interval: Any, task_id: str) -> float:
-    """
-    Read a poll interval: seconds, as a number or text, or a timedelta.
-
-    :raises PreflightError: it is none.
-    """
-    found = interval.total_seconds() if isinstance(interval, timedelta) else _number(interval)
-    if found is None or not 0 <= found < float("inf"):
-        problem = f"poll_interval is {interval!r}: give seconds, or a timedelta"
-        raise PreflightError([problem], f"task {task_id!r}")
-    return max(LEAST_INTERVAL, found)
+    return WantedReplies(national, compiled, moment, least or 1)
 
 
 def started(context: Context | dict[str, Any]) -> datetime:
@@ -133,8 +118,20 @@ def _written_moment(value: Any, zone: Callable[[], tzinfo]) -> datetime:
     return _moment(value if value.tzinfo else value.replace(tzinfo=zone()))
 
 
-def _number(value: Any) -> float | None:
+def _is_given(value: Any) -> bool:
+    return value is not None and value != ""
+
+
+def _whole(value: Any) -> int:
+    """Give a whole number above 0; 0 for whatever else it is."""
+    found = number(value)
+    return int(found) if found is not None and found >= 1 and found.is_integer() else 0
+
+
+def _compiled(pattern: Any) -> re.Pattern[str] | None:
+    """Give a regular expression for texts; ``None`` for whatever else it is."""
     try:
-        return float(value)
-    except (TypeError, ValueError):
+        compiled = re.compile(pattern)
+    except (re.error, TypeError, OverflowError, RecursionError):
         return None
+    return compiled if isinstance(compiled.pattern, str) else None

@@ -231,6 +231,11 @@ def test_a_sensor_that_waits_in_vain_fails_by_its_timeout(run_dag, connections):
         ({"send_key": "k", "min_share": 0}, "min_share is 0"),
         ({"send_key": "k", "min_share": "most"}, "min_share is 'most'"),
         ({"min_records": 0}, "min_records is 0"),
+        ({"min_records": 2.7}, r"min_records is 2\.7"),
+        ({"min_records": float("nan")}, "min_records is nan"),
+        ({"min_records": "inf"}, "min_records is 'inf'"),
+        ({"min_records": 10**400}, "give a whole number"),
+        ({"min_records": [3]}, r"min_records is \[3\]"),
         ({"send_key": "never heard of"}, "the store knows no such send"),
     ],
 )
@@ -245,11 +250,19 @@ def test_a_report_sensor_that_can_never_end_fails_for_good(connections, given, s
     [
         ({"mobile": "12"}, "mobile is no mainland Chinese number"),
         ({"pattern": "("}, "pattern is no regular expression"),
+        ({"pattern": 5}, "pattern is no regular expression"),
+        ({"pattern": ["a"]}, "pattern is no regular expression"),
+        ({"pattern": b"a"}, "pattern is no regular expression"),
+        ({"pattern": "a{1,99999999999}"}, "pattern is no regular expression"),
+        ({"pattern": "(" * 3000}, "pattern is no regular expression"),
         ({"since": "yesterday"}, "since is no time"),
         ({"since": 0}, "since is no time"),
         ({"since": False}, "since is no time"),
         ({"since": timedelta(hours=1)}, "since is no time"),
         ({"since": "0001-01-01"}, "since is no time"),
+        ({"since": "0001-01-01T00:00:00+08:00"}, "since is no time"),
+        ({"min_records": float("inf")}, "min_records is inf"),
+        ({"min_records": True}, "min_records is True"),
         ({"min_records": -1}, "min_records is -1"),
     ],
 )
@@ -265,6 +278,24 @@ def test_a_time_without_a_zone_is_meant_in_the_accounts(connections, sandbox):
     conn_id = connections("beidoutong", timezone="UTC")
     assert reply_poke(conn_id, min_records=1, since="2026-01-01 08:00:00").is_done
     assert not reply_poke(conn_id, min_records=1, since="2026-01-01 08:00:01").is_done
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_nothing_is_read_for_parameters_that_are_wrong(connections, sandbox, deferrable):
+    """All of them are told at once, before the vendor hands over, and deletes, what nobody waits for."""
+    conn_id = connections("beidoutong")
+    sandbox.queue_reports("beidoutong", 5)
+    sandbox.queue_replies("beidoutong", 5)
+    given = {"task_id": "wait", "sms_conn_id": conn_id, "deferrable": deferrable, "poll_interval": ["x"]}
+    for sensor, wrong in (
+        (SmsReportSensor(send_key="k", min_share=1.1, **given), ["min_share"]),
+        (SmsReplySensor(pattern="(", since="x", min_records=0, **given), ["pattern", "since", "min_records"]),
+    ):
+        with pytest.raises(AirflowFailException) as told:
+            sensor.execute({})
+        for words in (*wrong, "poll_interval", "nothing was sent or read"):
+            assert words in str(told.value)
+    assert sandbox.calls.count("beidoutong") == 0
 
 
 def test_a_send_of_which_nothing_was_accepted_has_no_reports(connections, sandbox, numbers):
