@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_sms.cli.reached import store_of
-from airflow_provider_sms.cli.speaking import command, counted, hint, say, show, stop
+from airflow_provider_sms.cli.speaking import command, counted, hint, legible, say, show, stop
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -62,11 +62,12 @@ def run(args: Namespace) -> int:
         stop("name the pages with --save FOLDER or --dismiss, and only there")
     if args.dismiss and not (args.reason or "").strip():
         stop("--dismiss needs --reason TEXT: whoever looks at the page next will want to know")
+    named = legible(args.page)
     store = store_of(args.store_conn_id)
     if args.save:
-        return _save(store, Path(args.save), args.page)
+        return _save(store, Path(args.save), named)
     if args.dismiss:
-        return _dismiss(store, args.page, args.reason.strip())
+        return _dismiss(store, named, args.reason.strip())
     return _list(store, args)
 
 
@@ -209,7 +210,10 @@ def _advise(rows: Sequence[dict[str, Any]]) -> None:
 def _save(store: Store, folder: Path, page_ids: Sequence[str]) -> int:
     from airflow_provider_sms.store.journal import Journal
 
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        stop(f"--save: that folder cannot be made ({getattr(error, 'strerror', None) or 'it is no path'})")
     failed = 0
     for page_id in page_ids:
         try:

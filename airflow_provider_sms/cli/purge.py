@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from airflow_provider_sms.cli.reached import store_of
 from airflow_provider_sms.cli.speaking import command, hint, say, stop
+from airflow_provider_sms.days import checked_day
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -56,6 +57,9 @@ def _moment(given: str) -> datetime:
         moment = datetime.fromisoformat(given.strip())
     except ValueError:
         stop("--before is no date: write it like 2026-01-31, or 2026-01-31T08:30:00+08:00")
+    problems: list[str] = []
+    if checked_day("--before", moment.date(), problems) is None:
+        stop(*problems)
     return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(_ZONE))
 
 

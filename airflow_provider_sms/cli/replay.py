@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_sms.cli.reached import account_of, store_of
-from airflow_provider_sms.cli.speaking import command, counted, hint, say, stop
+from airflow_provider_sms.cli.speaking import command, counted, hint, legible, say, stop
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
     from airflow_provider_sms.replaying import Replayed
     from airflow_provider_sms.store.engine import Store
+
+
+#: A statement takes no more values than that, depending on the database: PostgreSQL 65,535, SQLite 32,766.
+_IDS_AT_ONCE = 10_000
 
 
 @command
@@ -26,11 +30,12 @@ def run(args: Namespace) -> int:
         stop("name pages, or take --all-quarantined (of one connection with --conn-id), not both")
     if args.conn_id and not args.all_quarantined:
         stop("--conn-id goes with --all-quarantined")
+    named = legible(args.page)
     store = store_of(args.store_conn_id)
     swept = sweep_spool(store)
     if swept:
         say(f"{counted(len(swept), 'page')} of this machine's spool went into the store")
-    wanted = [*args.page, *swept]
+    wanted = [*named, *swept]
     if args.all_quarantined:
         # The oldest first, as they came.
         found = find_pages(store, [PageState.QUARANTINED], conn_id=args.conn_id, dismissed=True)
@@ -46,10 +51,8 @@ def run(args: Namespace) -> int:
 def _replay_all(store: Store, page_ids: Sequence[str]) -> int:
     from airflow_provider_sms.errors import SmsError
     from airflow_provider_sms.replaying import replay
-    from airflow_provider_sms.store.attention import find_pages
 
-    lines = find_pages(store, _every_state(), page_ids=page_ids, dismissed=True)
-    owners = {line.page_id: line.conn_id for line in lines}
+    owners = _owners(store, page_ids)
     whole = 0
     for page_id in page_ids:
         if page_id not in owners:
@@ -69,10 +72,17 @@ def _replay_all(store: Store, page_ids: Sequence[str]) -> int:
     return 1 if left else 0
 
 
-def _every_state() -> list[str]:
+def _owners(store: Store, page_ids: Sequence[str]) -> dict[str, str]:
+    """Give the pages that there are, and whose connection's each is."""
     from airflow_provider_sms.records import PageState
+    from airflow_provider_sms.store.attention import find_pages
 
-    return list(PageState)
+    owners: dict[str, str] = {}
+    for start in range(0, len(page_ids), _IDS_AT_ONCE):
+        some = page_ids[start : start + _IDS_AT_ONCE]
+        lines = find_pages(store, list(PageState), page_ids=some, dismissed=True)
+        owners |= {line.page_id: line.conn_id for line in lines}
+    return owners
 
 
 def _told(done: Replayed) -> str:

@@ -42,6 +42,18 @@ def stop(reason: str) -> NoReturn:
     raise SystemExit(NEEDS_A_PERSON)
 
 
+def legible(page_ids: Sequence[str]) -> Sequence[str]:
+    """
+    Give page ids back, unless one is no text: a shell passes on what is in no charset.
+
+    :raises SystemExit: one is none; it is not repeated, as no terminal could show it.
+    """
+    for place, page_id in enumerate(page_ids, 1):
+        if not page_id.isprintable():
+            stop(f"the {place}. page has characters that no page's id has: copy it from 'airflow sms pages'")
+    return page_ids
+
+
 def counted(count: int, noun: str) -> str:
     """Say how many: ``1 page``, ``2,000 pages``."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")

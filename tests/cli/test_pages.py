@@ -124,6 +124,27 @@ def test_a_page_is_dismissed_with_a_reason_and_keeps_its_bytes(sms, pages, store
     assert sms("pages", "--dismiss", "--reason", "x", pages["suspect"], pages["read"]).status == 1
 
 
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_a_folder_that_cannot_be_made_is_told(sms, pages, tmp_path, below):
+    """A file is in its place."""
+    (tmp_path / "file").touch()
+    said = sms("pages", "--save", tmp_path / "file" / below, pages["quarantined"])
+    assert said.status == 1
+    assert "cannot be made" in said.err
+
+
+@pytest.mark.parametrize(
+    "words", [["pages", "--save", "folder"], ["pages", "--dismiss", "--reason", "x"], ["replay"]]
+)
+@pytest.mark.parametrize("odd", ["\udcff", "a\0b"])
+def test_a_page_id_that_is_no_text_is_told(sms, store_connection, words, odd):
+    """As a shell may pass it on."""
+    assert store_connection
+    said = sms(*words, "fine", odd)
+    assert said.status == 1
+    assert "the 2. page" in said.err
+
+
 @pytest.mark.parametrize(
     "words", [["--dismiss", "p"], ["p"], ["--save", "folder"], ["--dismiss", "--reason", "x"]]
 )

@@ -77,7 +77,15 @@ def test_ones_own_opt_out_words(sms, left, monkeypatch):
     assert left() == ["再来一条"]
 
 
-@pytest.mark.parametrize(("date", "told"), [("soon", "is no date"), ("2999-01-01", "is not past")])
+@pytest.mark.parametrize(
+    ("date", "told"),
+    [
+        ("soon", "is no date"),
+        ("2999-01-01", "is not past"),
+        ("0001-01-01", "from 1970"),
+        ("9999-12-31", "to 2999"),
+    ],
+)
 def test_a_date_that_cannot_be_is_refused(sms, store_connection, date, told):
     said = sms("purge", "--before", date, "--yes")
     assert said.status == 1

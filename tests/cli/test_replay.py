@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_sms import errors
+from airflow_provider_sms.cli import replay
 from airflow_provider_sms.collecting import Collector
 from airflow_provider_sms.records import PageState, Queue
 from airflow_provider_sms.store.attention import find_pages
@@ -19,6 +20,14 @@ from airflow_provider_sms.vendors.wavecom import WavecomVendor
 
 def _broken(*_: Any):
     raise ValueError
+
+
+def test_very_many_pages_are_asked_for_by_and_by(store):
+    """A statement takes so many values and no more: SQLite fewest."""
+    ids = [f"q{number}" for number in range(40_000)]
+    assert replay._owners(store, ids) == {}
+    page_id = Journal(store).begin("sms_main", "wavecom", "reports", "tester")
+    assert replay._owners(store, [*ids, page_id]) == {page_id: "sms_main"}
 
 
 @pytest.fixture
