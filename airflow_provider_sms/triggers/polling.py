@@ -220,6 +220,11 @@ class PolledQueue:
         except Exception:  # noqa: BLE001 - then it is not; what is wrong is known
             return False
 
+    @property
+    def fails(self) -> bool:
+        """Whether the last poll failed."""
+        return self._failures > 0
+
     def stirred_since(self, moment: float) -> bool:
         """
         Tell whether anything may have landed since a moment, so that the tables are worth a look.

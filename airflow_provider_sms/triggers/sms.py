@@ -15,14 +15,20 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_sms.errors import PreflightError
 from airflow_provider_sms.hooks.store import DEFAULT_STORE_CONN_ID
-from airflow_provider_sms.triggers.telling import Told, error_event, mends_itself, message, pause
+from airflow_provider_sms.triggers.intervals import seconds
+from airflow_provider_sms.triggers.telling import Patience, Told, error_event, mends_itself, message, pause
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Hashable
+    from datetime import timedelta
 
     from airflow_provider_sms.conditions import Condition, Found
     from airflow_provider_sms.triggers.polling import Outcome, PolledQueue
+
+#: So many characters of a watcher's name the store remembers.
+_LONGEST_NAME = 250
 
 
 class SmsQueueTrigger(BaseTrigger):
@@ -32,8 +38,9 @@ class SmsQueueTrigger(BaseTrigger):
     :param wait_id: id of the wait in the store's table ``sms_waits``, where the condition is.
     :param sms_conn_id: connection of the vendor's account.
     :param queue: ``"reports"`` or ``"replies"``.
-    :param poll_interval: seconds from one read of the queue to the next, by whomever.
+    :param poll_interval: seconds from one read of the queue to the next, by whomever; or a timedelta.
     :param store_conn_id: connection of the store.
+    :raises TypeError: ``poll_interval`` is none.
     """
 
     def __init__(
@@ -42,14 +49,14 @@ class SmsQueueTrigger(BaseTrigger):
         wait_id: str,
         sms_conn_id: str,
         queue: str,
-        poll_interval: float = 60.0,
+        poll_interval: float | timedelta | str = 60.0,
         store_conn_id: str = DEFAULT_STORE_CONN_ID,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.wait_id = wait_id
         self.sms_conn_id = sms_conn_id
         self.queue = queue
-        self.poll_interval = poll_interval
+        self.poll_interval = _seconds(poll_interval)
         self.store_conn_id = store_conn_id
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -82,6 +89,7 @@ class SmsQueueTrigger(BaseTrigger):
             self.poll_interval,
         )  # fmt: skip
         told = Told(self.log)
+        patience = Patience(self.poll_interval)
         condition: Condition | None = None
         began, looked_at = time.monotonic(), -math.inf
         while True:
@@ -90,7 +98,7 @@ class SmsQueueTrigger(BaseTrigger):
                 yield TriggerEvent(error_event(outcome.error))
                 return
             told.holder(outcome)
-            if not polled.stirred_since(looked_at):
+            if not (polled.stirred_since(looked_at) and patience.is_over(polls_fail=polled.fails)):
                 await pause(outcome, self.poll_interval)
                 continue
             before, looked_at = looked_at, time.monotonic()
@@ -101,9 +109,12 @@ class SmsQueueTrigger(BaseTrigger):
                 if not mends_itself(error):
                     yield TriggerEvent(error_event(error))
                     return
-                self.log.warning("%s; looking again in %.0f s", error, min(self.poll_interval, outcome.look))
+                self.log.warning(
+                    "%s; looking again in %.0f s", error, patience.failed(polls_fail=polled.fails)
+                )
                 looked_at = before
             else:
+                patience.answered()
                 if found is None:
                     yield TriggerEvent({"status": "gone"})
                     return
@@ -135,10 +146,11 @@ class SmsQueueEventTrigger(BaseEventTrigger):
 
     :param sms_conn_id: connection of the vendor's account.
     :param queue: ``"replies"`` or ``"reports"``.
-    :param poll_interval: seconds from one read of the queue to the next, by whomever.
+    :param poll_interval: seconds from one read of the queue to the next, by whomever; or a timedelta.
     :param store_conn_id: connection of the store.
-    :param watcher: name under which the store remembers what was told; made from the other parameters if
-        empty. Triggers with equal parameters are one trigger to Airflow.
+    :param watcher: name under which the store remembers what was told, of 250 characters at most; made from
+        the other parameters if empty. Triggers with equal parameters are one trigger to Airflow.
+    :raises TypeError: ``poll_interval`` is none, or the name is too long.
     """
 
     def __init__(
@@ -146,16 +158,22 @@ class SmsQueueEventTrigger(BaseEventTrigger):
         *,
         sms_conn_id: str,
         queue: str = "replies",
-        poll_interval: float = 10.0,
+        poll_interval: float | timedelta | str = 10.0,
         store_conn_id: str = DEFAULT_STORE_CONN_ID,
         watcher: str = "",
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.sms_conn_id = sms_conn_id
         self.queue = queue
-        self.poll_interval = poll_interval
+        self.poll_interval = _seconds(poll_interval)
         self.store_conn_id = store_conn_id
         self.watcher = watcher
+        if len(self._name) > _LONGEST_NAME:
+            msg = (
+                f"watcher has {len(self._name)} characters, and the store remembers names of {_LONGEST_NAME} "
+                "at most: give a shorter one"
+            )
+            raise TypeError(msg)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give the class and its parameters."""
@@ -198,30 +216,45 @@ class SmsQueueEventTrigger(BaseEventTrigger):
         from airflow_provider_sms.triggers.watching import Watch
 
         polled = Polls.here().queue(self.sms_conn_id, self.queue, self.store_conn_id)
-        name = self.watcher or f"{self.sms_conn_id}/{self.queue}/{self.poll_interval:g}"
-        watch = Watch(name, self.sms_conn_id, self.queue)
+        watch = Watch(self._name, self.sms_conn_id, self.queue)
+        patience = Patience(self.poll_interval)
         self.log.info(
             "watching the %s of connection %r as %r, polling every %g s",
-            self.queue, self.sms_conn_id, name, self.poll_interval,
+            self.queue, self.sms_conn_id, self._name, self.poll_interval,
         )  # fmt: skip
         looked_at = -math.inf
-        async for outcome in shared_stream:
-            if not polled.stirred_since(looked_at):
+        async for _ in shared_stream:
+            if not (polled.stirred_since(looked_at) and patience.is_over(polls_fail=polled.fails)):
                 continue
             before, looked_at = looked_at, time.monotonic()
             try:
                 landed = await polled.ask(watch.look)
             except Exception as error:  # noqa: BLE001 - a watcher's trigger that raises starts anew each second
-                seconds = min(self.poll_interval, outcome.look)
-                self.log.warning("%s; looking again in %.0f s", message(error), seconds)
+                self.log.warning(
+                    "%s; looking again in %.0f s", message(error), patience.failed(polls_fail=polled.fails)
+                )
                 looked_at = before
                 continue
+            patience.answered()
             if landed.pages:
                 counts = landed._asdict()
                 yield TriggerEvent({"conn_id": self.sms_conn_id, "queue": self.queue, **counts})
+
+    @property
+    def _name(self) -> str:
+        return self.watcher or f"{self.sms_conn_id}/{self.queue}/{self.poll_interval:g}"
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Do the same where Airflow does not share."""
         stream = type(self).open_shared_stream(self.serialize()[1])
         async for event in self.filter_shared_stream(stream):
             yield event
+
+
+def _seconds(interval: Any) -> float:
+    try:
+        return seconds(interval, "")
+    except PreflightError as wrong:
+        problem = wrong.problems[0]
+    # Of all errors, Airflow's triggerer outlives this one out of a constructor.
+    raise TypeError(problem)

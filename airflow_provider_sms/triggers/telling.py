@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ _LEAST_PAUSE = 0.05
 LEAST_INTERVAL = 0.1
 #: So often the tables are looked at in any case: a person may have settled a send, or replayed a page.
 LOOK_SECONDS = 60.0
+_LONGEST_PAUSE = 300.0
 
 
 class Told:
@@ -42,6 +44,41 @@ class Told:
         if now >= self._next:
             self._next = now + _TOLD_EVERY
             self._log.info("%s; waiting on", found.told)
+
+
+class Patience:
+    """
+    How long a question to the store that failed is not asked again: longer each time.
+
+    :param interval: seconds from one poll to the next; the first pause is as long.
+    """
+
+    def __init__(self, interval: float) -> None:
+        self._interval = max(1.0, interval)
+        self._failures = 0
+        self._until = -math.inf
+        self._polls_fail = False
+
+    def failed(self, *, polls_fail: bool) -> float:
+        """
+        Begin a pause.
+
+        :param polls_fail: whether the queue's polls fail as well.
+        :return: its seconds.
+        """
+        seconds = min(_LONGEST_PAUSE, self._interval * 2 ** min(self._failures, 10))
+        self._failures += 1
+        self._until = time.monotonic() + seconds
+        self._polls_fail = polls_fail
+        return seconds
+
+    def answered(self) -> None:
+        """Know that the question can be asked."""
+        self._failures, self._until = 0, -math.inf
+
+    def is_over(self, *, polls_fail: bool) -> bool:
+        """Tell whether to ask: the pause has passed, or polls failed as well and do so no more."""
+        return (self._polls_fail and not polls_fail) or time.monotonic() >= self._until
 
 
 async def pause(outcome: Outcome, interval: float) -> None:

@@ -57,6 +57,33 @@ def test_serialized_and_back(kind):
     assert again.serialize() == trigger.serialize()
 
 
+@pytest.mark.parametrize("kind", PARAMETERS)
+@pytest.mark.parametrize(
+    ("given", "read"), [("10", 10.0), (timedelta(minutes=2), 120.0), (3, 3.0), (0, 0.1), (" 2.5 ", 2.5)]
+)
+def test_an_interval_is_read_as_sensors_read_theirs(kind, given, read):
+    """And stored as a number."""
+    trigger = kind(**PARAMETERS[kind] | {"poll_interval": given})
+    assert trigger.serialize()[1]["poll_interval"] == read
+
+
+@pytest.mark.parametrize("kind", PARAMETERS)
+@pytest.mark.parametrize("given", [-1, float("nan"), "often", None, [5], True])
+def test_an_interval_that_is_none_is_refused(kind, given):
+    """In the DAG's file; in a triggerer, by the one error out of a constructor that it survives."""
+    with pytest.raises(TypeError, match="give seconds, or a timedelta"):
+        kind(**PARAMETERS[kind] | {"poll_interval": given})
+
+
+def test_a_watcher_whose_name_is_too_long_is_refused():
+    """PostgreSQL would refuse it at each look."""
+    given = PARAMETERS[SmsQueueEventTrigger]
+    SmsQueueEventTrigger(**given | {"watcher": "w" * 250})
+    for name in ({"watcher": "w" * 251}, {"watcher": "", "sms_conn_id": "c" * 250}):
+        with pytest.raises(TypeError, match="characters"):
+            SmsQueueEventTrigger(**given | name)
+
+
 def test_waits_for_a_reply_that_comes_later(sandbox, connections, register, rows, events_of):
     connections("wavecom")
     wait_id = register("sms_wavecom", WantedReplies("13800138000", re.compile("好"), LONG_AGO, 1))

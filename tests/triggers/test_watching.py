@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import timedelta
+from unittest.mock import Mock
 
 import pytest
 
@@ -53,6 +54,24 @@ def test_tells_each_landing_once(sandbox, connections, events_of):
     first, second = asyncio.run(watch())
     assert (first["records"], second["records"]) == (3, 1)
     assert first["last_page_id"] < second["first_page_id"]
+
+
+@pytest.mark.parametrize("missing", ["the connection", "the store"])
+def test_says_rarer_and_rarer_that_it_cannot_look(connections, events_of, monkeypatch, missing):
+    """The polls are as patient: a log that fills up hides what else is in it."""
+    if missing == "the store":
+        connections("wavecom")
+        monkeypatch.setattr(Watch, "look", Mock(side_effect=StoreUnavailable("away")))
+    log = Mock()
+    monkeypatch.setattr(SmsQueueEventTrigger, "log", log)
+
+    async def watch():
+        with pytest.raises(TimeoutError):
+            await events_of(watcher(), within=4.5)
+
+    asyncio.run(watch())
+    told = [call.args[2] for call in log.warning.call_args_list if "looking again" in call.args[0]]
+    assert told == [1, 2, 4]
 
 
 def test_tells_what_others_collected(sandbox, connections, events):
