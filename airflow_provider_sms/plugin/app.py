@@ -46,16 +46,24 @@ def make_app(settings: "Settings") -> FastAPI:
 
     :param settings: which connections, and the limits.
     """
-    # No documentation pages: they would be open to everyone, too.
+    # No documentation pages: they would be open to everyone, too. And no redirects: a vendor does not follow
+    # them, and the query with the token is hidden from whoever makes them.
     route = _Route(settings)
     app = FastAPI(
-        title="SMS push receiver", docs_url=None, redoc_url=None, openapi_url=None, lifespan=route.lifespan
+        title="SMS push receiver",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        lifespan=route.lifespan,
     )
     router = APIRouter(redirect_slashes=False)
-    router.add_api_route("/{conn_id}", route.answer, methods=["POST"], include_in_schema=False)
     # All other methods end there as well: the log shall say what a vendor that uses them is missing.
     others = ["GET", "HEAD", "PUT", "PATCH", "DELETE"]
-    router.add_api_route("/{conn_id}", route.answer, methods=others, include_in_schema=False)
+    for path in ("/{conn_id}", "/{conn_id}/"):
+        router.add_api_route(path, route.answer, methods=["POST"], include_in_schema=False)
+        router.add_api_route(path, route.answer, methods=others, include_in_schema=False)
+    router.add_api_route("/{path:path}", route.miss, methods=["POST", *others], include_in_schema=False)
     app.include_router(router)
     app.add_middleware(_HideQuery)
     return app
@@ -120,6 +128,15 @@ class _Route:
         except ClientDisconnect:
             # Nobody is left to be answered, and nothing was acknowledged.
             return Response(status_code=400)
+
+    async def miss(self, request: Request) -> Response:
+        """Refuse what is at none of our addresses."""
+        self._told.warning(
+            "a request to the receiver was refused: its address has no connection, or more behind it. A "
+            "vendor is told .../sms/push/CONNECTION?token=TOKEN"
+        )
+        await drain(request)
+        return Response(status_code=404)
 
     async def _take(self, conn_id: str, request: Request) -> Response:
         token, query = split_query(request.scope[_QUERY])

@@ -95,6 +95,24 @@ def test_it_has_no_other_pages(served):
         assert answer.split(b" ")[1] in {b"403", b"404"}, (path, answer)
 
 
+def test_a_slash_behind_the_address_changes_nothing(served, rows):
+    """A redirect would lose the event: vendors follow none, and the token is not in it."""
+    assert served.ask(conn_id="sms_smsadmin/") == 200
+    assert rows("SELECT count(*) FROM sms_replies") == [1]
+    assert served.ask(conn_id="sms_smsadmin/", token="wrong") == 403
+    assert served.ask(conn_id="sms_smsadmin/", method="PUT") == 405
+
+
+@pytest.mark.parametrize("path", ["sms_smsadmin/more", "sms_smsadmin//", ""])
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_an_address_of_nobody_is_refused_and_told(served, rows, caplog, path, method):
+    """Not a redirect, and not in silence."""
+    assert served.ask(conn_id=path, method=method) == 404
+    assert rows("SELECT count(*) FROM sms_pages") == [0]
+    assert "a request to the receiver was refused" in caplog.text
+    assert "canary" not in caplog.text
+
+
 # --- what is no event ------------------------------------------------------------------------------
 
 
