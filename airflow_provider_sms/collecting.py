@@ -279,9 +279,15 @@ class Collector:
 
     def _hold(self, lease: Lease) -> None:
         """Renew the lease, unless that was a moment ago; the margin covers the moment."""
-        if time.monotonic() - self._held_at > LEASE_MARGIN * _OF_THE_MARGIN:
+        if time.monotonic() - self._held_at <= LEASE_MARGIN * _OF_THE_MARGIN:
+            return
+        try:
             self._leases.renew(lease, self._lease_seconds)
-            self._held_at = time.monotonic()
+        except errors.QueueBusy as lost:
+            # What was read here is on disk, and whoever has the lease now does not mind that it lands.
+            self._filing.land_gathered()
+            raise errors.QueueBusy(f"{lost}. {self._tally}", lost.owner) from None
+        self._held_at = time.monotonic()
 
     def _read_one(self, lease: Lease, request: WireRequest, *, last: bool) -> bool:
         """

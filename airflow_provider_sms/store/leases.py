@@ -151,7 +151,7 @@ class Leases:
         """
         Hold a lease for longer, also one that expired when nobody took it since.
 
-        :raises QueueBusy: another holds it now; what is read from here on would be read twice at once.
+        :raises QueueBusy: it is another's now, who reads the queue; nothing more may be read by this one.
         """
         longer = leases.update().where(*_held(lease)).values(expires_at=ServerTime(seconds))
 
@@ -161,7 +161,7 @@ class Leases:
 
         held = self._store.transact(hold)
         if held is None or held.owner != lease.owner:
-            raise _busy(lease.conn_id, lease.queue, held)
+            raise _lost(lease, held.owner if held else "")
         return held
 
     def release(self, lease: Lease, *, read: float | None = None, ago: float = 0.0) -> Any:
@@ -266,5 +266,13 @@ def _busy(conn_id: str, queue: str, held: Lease | None) -> QueueBusy:
     msg = (
         f"connection {conn_id!r}: {owner or 'another worker'} is reading the {queue} queue{lease}; "
         "nothing was read here, try again later"
+    )
+    return QueueBusy(msg, owner)
+
+
+def _lost(lease: Lease, owner: str) -> QueueBusy:
+    msg = (
+        f"connection {lease.conn_id!r}: this run did nothing for longer than its lease holds, and "
+        f"{owner or 'another worker'} has taken the {lease.queue} queue over; this run reads no more of it"
     )
     return QueueBusy(msg, owner)

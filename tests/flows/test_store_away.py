@@ -218,6 +218,32 @@ def test_a_reader_that_was_only_slow_still_lands_its_page(
     assert rows("SELECT count(*) FROM sms_reports") == [15]
 
 
+def test_a_reader_whose_lease_is_taken_over_says_what_it_has_done(
+    sandbox, gateway_of, collect, store, rows, monkeypatch
+):
+    """It stalled. Pages were read and landed here, so "nothing was read" would be false."""
+    monkeypatch.setattr(collecting, "_OF_THE_MARGIN", 0)
+    sandbox.queue_reports("wavecom", 450)
+    keep, kept = Journal.keep, []
+
+    def stalled(*args: Any, **options: Any):
+        keep(*args, **options)
+        kept.append(args)
+        if len(kept) == 2:
+            Leases(store).acquire("sms_wavecom", "reports", "tester", -1.0)
+            Leases(store).acquire("sms_wavecom", "reports", "another", 60.0)
+
+    monkeypatch.setattr(Journal, "keep", stalled)
+    with pytest.raises(errors.QueueBusy) as told:
+        collect(gateway_of("wavecom"))
+    assert "another has taken the reports queue over" in str(told.value)
+    assert "2 pages with 200 records landed" in str(told.value)
+    assert "nothing was read" not in str(told.value)
+    assert told.value.owner == "another"
+    assert rows("SELECT count(*) FROM sms_reports") == [200]
+    assert Leases(store).holder("sms_wavecom", "reports").owner == "another"
+
+
 def test_what_others_left_is_landed_for_max_seconds_and_under_the_lease(
     sandbox, gateway_of, collect, store, rows, monkeypatch
 ):
