@@ -59,7 +59,8 @@ class SmsReplySensor(ConcealingFields, QueueSensor):
 
     :param sms_conn_id: connection of the vendor's account (templated).
     :param mobile: replies of this number only (templated).
-    :param pattern: replies whose text this regular expression finds (templated).
+    :param pattern: replies whose text this regular expression finds (templated); one whose repeats repeat,
+        like ``(a+)+``, may stop a triggerer for minutes on a stranger's text.
     :param since: replies received from this time on: a datetime, a date or ISO text (templated); one without
         a zone is meant in the account's (Chinese) time. Since the DAG run began if empty.
     :param min_records: so many of them; one if not given (templated).
