@@ -150,7 +150,8 @@ class QueueSensor(Stoppable, BaseSensorOperator):
         """
         from airflow_provider_sms.errors import PreflightError
 
-        condition, interval, problems = None, 0.0, []
+        condition, interval = None, 0.0
+        problems: list[str] = []
         try:
             condition = self._condition(context)
         except PreflightError as wrong:

@@ -66,7 +66,7 @@ class Patience:
         :param polls_fail: whether the queue's polls fail as well.
         :return: its seconds.
         """
-        seconds = min(_LONGEST_PAUSE, self._interval * 2 ** min(self._failures, 10))
+        seconds = min(_LONGEST_PAUSE, self._interval * 2.0 ** min(self._failures, 10))
         self._failures += 1
         self._until = time.monotonic() + seconds
         self._polls_fail = polls_fail
