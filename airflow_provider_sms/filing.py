@@ -108,6 +108,7 @@ class Filing:
         self._behind: _Behind | None = None
         self._settled = True
         self._settled_at = -_SETTLE_SECONDS
+        self._landed: list[str] = []
 
     def file(self, page_id: str, response: WireResponse, *, fresh: bool = True) -> bool:
         """
@@ -189,7 +190,10 @@ class Filing:
             return
         self._settled, self._settled_at = True, time.monotonic()
         by_number = not self._gateway.vendor.reports_bear_reference
-        settled = Ledger(self._store).settle_by_reports(conn_id=self._conn_id, by_number=by_number)
+        landed, self._landed = self._landed, []
+        settled = Ledger(self._store).settle_by_reports(
+            conn_id=self._conn_id, by_number=by_number, landed=landed
+        )
         for send_key, batch_no in settled:
             self._log.info(
                 "batch %d of send %s was unknown and is accepted: its reports came", batch_no, send_key
@@ -271,16 +275,17 @@ class Filing:
         return gathered
 
     def _count_gathered(self, gathered: list[Gathered], landed: list[Landed]) -> None:
-        self._count(sum(one.records for one in landed))
+        self._count(sum(one.records for one in landed), *(each.page_id for each in gathered))
         for each, one in zip(gathered, landed, strict=True):
             if one.problem:
                 self._tally.quarantined += 1
                 self._log.error(self._partly(each.page_id, one))
 
-    def _count(self, records: int) -> None:
+    def _count(self, records: int, *page_ids: str) -> None:
         self._tally.records += records
         if records and self._queue is Queue.REPORTS:
             self._settled = False
+            self._landed += page_ids
             if time.monotonic() - self._settled_at >= _SETTLE_SECONDS:
                 self.settle_unknown_sends()
 
@@ -292,7 +297,7 @@ class Filing:
         if isinstance(landed, str):
             self._set_aside(page_id, landed)
             return False
-        self._count(landed.records)
+        self._count(landed.records, page_id)
         if landed.problem:
             self._tally.quarantined += 1
             told = self._partly(page_id, landed)

@@ -89,7 +89,7 @@ def land(
     if landed.records and queue is Queue.REPORTS:
         by_number = not vendor.reports_bear_reference
         settled = Ledger(store).settle_by_reports(
-            conn_id=account.conn_id, page_id=page_id, by_number=by_number
+            conn_id=account.conn_id, page_id=page_id, by_number=by_number, landed=[page_id]
         )
         for send_key, batch_no in settled:
             log.info("batch %d of send %s was unknown and is accepted: a report came", batch_no, send_key)

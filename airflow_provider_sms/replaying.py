@@ -146,7 +146,7 @@ def _land(gateway: Gateway, store: Store, page: PageRow, parsed: Page[Any]) -> R
         return _aside(store, page, landed)
     if landed.records and page.queue is Queue.REPORTS:
         by_number = not gateway.vendor.reports_bear_reference
-        Ledger(store).settle_by_reports(conn_id=page.conn_id, by_number=by_number)
+        Ledger(store).settle_by_reports(conn_id=page.conn_id, by_number=by_number, landed=[page.page_id])
     return Replayed(page.page_id, page.state, landed.state, landed.records, landed.problem)
 
 

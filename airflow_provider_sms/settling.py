@@ -37,7 +37,7 @@ def settle_by_evidence(store: Store, send_key: str | None = None) -> list[tuple[
     for key, vendor in dict.fromkeys((batch.send_key, batch.vendor) for batch in unknown):
         # Where reports bear our reference, one without it is about somebody else's message.
         by_number = not vendor_named(vendor).reports_bear_reference
-        settled += ledger.settle_by_reports(key, by_number=by_number)
+        settled += ledger.settle_by_reports(key, by_number=by_number, landed=None)
     return settled
 
 

@@ -249,7 +249,8 @@ class Submitting:
         """Judge what has come, to be written down next, and queue what is to be submitted again."""
         while lanes.answers:
             answer = lanes.answers[0]
-            self._answer_seconds = answer.seconds
+            # Nought of one that was not begun with, which says nothing of the vendor's pace.
+            self._answer_seconds = answer.seconds or self._answer_seconds
             outcome, again = self.judge.judge(answer)
             self._unwritten.add([outcome])
             if again:

@@ -37,6 +37,8 @@ _NUMBERS = frozenset(
     | {"read_timeout", "write_timeout"}
 )
 _OFF = frozenset({"", "0", "false", "no", "none"})
+#: Of text, any would be true to the driver.
+_FLAGS = frozenset({"autocommit", "local_infile", "ssl_disabled", "ssl_verify_cert", "ssl_verify_identity"})
 
 
 def driver_options(extra: dict[str, Any], driver: str, where: str, *, password: bool) -> dict[str, Any]:
@@ -64,6 +66,9 @@ def driver_options(extra: dict[str, Any], driver: str, where: str, *, password: 
     for name in options.keys() & _NUMBERS:
         if isinstance(options[name], str) and options[name].strip().isdecimal():
             options[name] = int(options[name])
+    for name in options.keys() & _FLAGS:
+        if isinstance(options[name], str):
+            options[name] = options[name].strip().lower() not in _OFF
     # That a driver is not there is the engine's to tell.
     if driver == "psycopg" and find_spec("psycopg"):
         problems += _unknown_to_psycopg(options)

@@ -24,30 +24,22 @@ from airflow_provider_sms.store.plans import UNSENT
 from airflow_provider_sms.store.schema import batch_ids, batches, recipients, reports
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from sqlalchemy import ColumnElement, Row, Select, Update
     from sqlalchemy.engine import Connection
 
+#: So many batches at most are looked at for more of their ids after a page.
+_MOST_LEARNT = 10
+_BY_REPORTS = (batches.c.state == BatchState.ACCEPTED, batches.c.settled_by == "report")
 _WHY_ACCEPTED = "the answer to the submit was lost; delivery reports prove that it was accepted"
 _WHY_ACCEPTED_AFTER_ALL = "it was called rejected or not sent; delivery reports prove that it was accepted"
 
 
-def anything_open(
-    connection: Connection, conditions: Sequence[ColumnElement[bool]], *, by_number: bool
-) -> bool:
-    """
-    Whether there is a batch whose outcome, or whose ids, are not known: nearly never, and this asks cheaply.
-
-    :param by_number: as for :func:`settle`.
-    """
-    wanted = [batches.c.state == BatchState.UNKNOWN]
-    if by_number:
-        wanted.append(_by_some_of_its_ids())
-    return any(
-        connection.scalar(select(batches.c.batch_no).where(one, *conditions).limit(1)) is not None
-        for one in wanted
-    )
+def anything_unknown(connection: Connection, conditions: Sequence[ColumnElement[bool]]) -> bool:
+    """Whether there is a batch whose outcome is not known: nearly never, and this is the cheap way to ask."""
+    unknown = select(batches.c.batch_no).where(batches.c.state == BatchState.UNKNOWN, *conditions)
+    return connection.scalar(unknown.limit(1)) is not None
 
 
 def belied(
@@ -74,6 +66,34 @@ def belied(
     return sorted((row.send_key, row.batch_no) for row in connection.execute(statement.distinct()))
 
 
+def more_ids(
+    connection: Connection, conditions: Sequence[ColumnElement[bool]], landed: Collection[str] | None
+) -> list[tuple[Row[Any], dict[str, str]]]:
+    """
+    Find ids of other messages of batches where each has its own and one proved the batch accepted.
+
+    Nothing is locked for it: of a long queue, it looks at many reports.
+
+    :param landed: ids of the pages to look at; ``None`` for all that landed since the submit.
+    :return: batches, each with its ids by number.
+    """
+    proved = select(batches).where(*_BY_REPORTS, *conditions)
+    if landed is not None:
+        # Those whose reports may still come. One that was scheduled for later is looked at by itself.
+        since = ServerTime(-WINDOW.total_seconds())
+        proved = proved.where(batches.c.submitted_at >= since)
+        proved = proved.order_by(batches.c.submitted_at.desc()).limit(_MOST_LEARNT)
+    found = []
+    for batch in connection.execute(proved).all():
+        known = _ids_by_number(connection, batch)
+        ids = list(known.values())
+        if len(known) == batch.recipients or len(set(ids)) < len(ids):
+            continue  # all of them, or one for all
+        if more := unexplained(connection, batch, landed):
+            found.append((batch, known | more))
+    return found
+
+
 def settle(
     connection: Connection,
     conditions: Sequence[ColumnElement[bool]],
@@ -81,11 +101,13 @@ def settle(
     *,
     by_number: bool,
     also: Sequence[tuple[str, int]] = (),
+    learnt: Sequence[tuple[Row[Any], dict[str, str]]] = (),
 ) -> list[tuple[str, int]]:
     """
     Settle what reports prove, as :meth:`Ledger.settle_by_reports` describes.
 
     :param also: batches that :func:`belied` found.
+    :param learnt: what :func:`more_ids` found.
     """
     settled = []
     unknown = _locked(connection, (batches.c.state == BatchState.UNKNOWN, *conditions))
@@ -95,35 +117,15 @@ def settle(
             _accept(connection, batch, names_of_messages(ids, batch.recipients))
             settled.append((batch.send_key, batch.batch_no))
         elif by_number and batch.state == BatchState.UNKNOWN:
-            found = unexplained(connection, batch, page_id)
+            found = unexplained(connection, batch, None if page_id is None else [page_id])
             if found:
                 _accept(connection, batch, _note(connection, batch, found))
                 settled.append((batch.send_key, batch.batch_no))
-    if by_number:
-        for batch in _locked(connection, (_by_some_of_its_ids(), *conditions)):
-            _learn_more_ids(connection, batch, page_id)
+    for seen, ids_by_number in learnt:
+        this = (batches.c.send_id == seen.send_id, batches.c.batch_no == seen.batch_no)
+        for batch in _locked(connection, (*this, *_BY_REPORTS)):
+            connection.execute(_this(batch).values(**_note(connection, batch, ids_by_number)))
     return settled
-
-
-def _by_some_of_its_ids() -> ColumnElement[bool]:
-    """Say that a batch was proved accepted by reports, and that more of them may still come."""
-    return and_(
-        batches.c.state == BatchState.ACCEPTED,
-        batches.c.settled_by == "report",
-        batches.c.submitted_at >= ServerTime(-WINDOW.total_seconds()),
-    )
-
-
-def _learn_more_ids(connection: Connection, batch: Row[Any], page_id: str | None) -> None:
-    """Find the ids of the other messages of a batch, where each has its own and one proved it accepted."""
-    known = _ids_by_number(connection, batch)
-    ids = list(known.values())
-    if len(known) == batch.recipients or len(set(ids)) < len(ids):
-        return  # all of them, or one for all
-    found = unexplained(connection, batch, page_id)
-    if found:
-        names = _note(connection, batch, found | known)
-        connection.execute(_this(batch).values(**names))
 
 
 def _still_unsent(connection: Connection, found: Sequence[tuple[str, int]]) -> Iterator[Row[Any]]:

@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 WINDOW = timedelta(hours=72)
 
 
-def unexplained(connection: Connection, batch: Row[Any], page_id: str | None) -> dict[str, str]:
+def unexplained(connection: Connection, batch: Row[Any], page_ids: Collection[str] | None) -> dict[str, str]:
     """
     Give the ids of reports that only this batch can have caused, by number, the first of each number.
 
     :param batch: a row of ``sms_batches``.
-    :param page_id: look at the reports of this page alone.
+    :param page_ids: look at the reports of these pages alone.
     """
-    found = _without_batch(connection, batch, page_id)
+    found = _without_batch(connection, batch, page_ids)
     if found:
         for rival in _rivals(connection, batch, {row.mobile for row in found}):
             start, end = _window(rival)
@@ -52,7 +52,9 @@ def _window(batch: Row[Any]) -> tuple[datetime, datetime]:
     return start, max(batch.submitted_at, batch.send_at or batch.submitted_at) + WINDOW
 
 
-def _without_batch(connection: Connection, batch: Row[Any], page_id: str | None) -> Sequence[Any]:
+def _without_batch(
+    connection: Connection, batch: Row[Any], page_ids: Collection[str] | None
+) -> Sequence[Any]:
     start, end = _window(batch)
     of_a_batch = (
         select(1)
@@ -82,8 +84,8 @@ def _without_batch(connection: Connection, batch: Row[Any], page_id: str | None)
         )
         .order_by(reports.c.reported_at)
     )
-    if page_id is not None:
-        statement = statement.where(pages.c.page_id == page_id)
+    if page_ids is not None:
+        statement = statement.where(pages.c.page_id.in_(page_ids))
     return connection.execute(statement).all()
 
 

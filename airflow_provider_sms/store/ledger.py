@@ -22,7 +22,7 @@ from airflow_provider_sms.store.plans import BatchRow, Outcome, OutcomeCounts, S
 from airflow_provider_sms.store.schema import SEND_KEY_LENGTH, batches, recipients, sends
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from airflow_provider_sms.store.engine import Store
@@ -323,6 +323,7 @@ class Ledger:
         conn_id: str | None = None,
         page_id: str | None = None,
         by_number: bool = True,
+        landed: Collection[str] | None = (),
     ) -> list[tuple[str, int]]:
         """
         Call accepted what was unknown and is proved by reports that have landed.
@@ -331,7 +332,7 @@ class Ledger:
         rejected or not sent. With ``by_number``, so does a report on one
         of its numbers, from the same connection, not before the submit and at most 72 hours after it,
         whose id belongs to no other batch, when no other batch could have caused it. Where each message has
-        an id of its own, those of the others are learnt as their reports land.
+        an id of its own, those of the others are learnt from the pages that are named by ``landed``.
 
         :param send_key: only this send.
         :param conn_id: only sends through this connection.
@@ -339,6 +340,7 @@ class Ledger:
             after it landed; otherwise in all that landed since the submit.
         :param by_number: whether numbers prove anything; not for vendors whose reports bear our
             reference, since there a report without it is about somebody else's message.
+        :param landed: ids of pages that have landed just now; ``None`` for all since the submit.
         :return: send key and number of each batch that changed.
         """
         conditions: list[Any] = []
@@ -349,11 +351,13 @@ class Ledger:
         with self._store.reading() as connection:
             # Called after every page of reports, while there is nearly never anything to settle.
             belied = evidence.belied(connection, conditions, recent=send_key is None)
-            if not belied and not evidence.anything_open(connection, conditions, by_number=by_number):
+            learns = by_number and (landed is None or len(landed) > 0)
+            learnt = evidence.more_ids(connection, conditions, landed) if learns else []
+            if not belied and not learnt and not evidence.anything_unknown(connection, conditions):
                 return []
         return self._store.transact(
             lambda connection: evidence.settle(
-                connection, conditions, page_id, by_number=by_number, also=belied
+                connection, conditions, page_id, by_number=by_number, also=belied, learnt=learnt
             )
         )
 

@@ -69,8 +69,14 @@ _VERDICTS: tuple[tuple[re.Pattern[str], Code], ...] = (
 )
 #: Of a send: perhaps the vendor has it, or has had it before. "Later" (稍后) may stand beside it.
 _IN_DOUBT = re.compile(
-    r"超时|重复(?:提交|发送)|[等待]审核|审核中|处理中|查询.{0,6}(?:结果|状态)|已经?(?:提交|接收|受理|发送|生成)"
-    r"|部分.{0,6}(?:发送|提交|成功)|网络|内部错误|(?:系统|服务器?|程序|数据库|通道)\S{0,4}异常"
+    r"超时|重复(?:提交|发送)|[等待]审核|审核中|处理中|正在(?:处理|发送)|查询.{0,6}(?:结果|状态)"
+    r"|已经?(?:提交|接收|受理|生成)|已入[库队]|部分.{0,6}(?:发送|提交|成功)"
+    r"|(?<![天日])已经?发送(?![0-9次数])"
+)
+#: Something broke inside, at whatever point; a word about text, account or balance says more.
+_BROKE = re.compile(
+    r"网络(?:异常|错误|故障|超时|中断)|内部\S{0,2}错误|数据库错误"
+    r"|(?:系统|服务器?|程序|数据库|通道|接口|网关|发送|提交|请求|未知)(?:内部)?异常"
 )
 #: These look like it, and are about what has to be right before anything is taken.
 _OF_THE_ACCOUNT = re.compile(
@@ -90,7 +96,12 @@ def verdict(remark: str) -> Code | None:
 
 def leaves_in_doubt(remark: str) -> bool:
     """Whether a sentence about a send that failed sounds as if the vendor may have taken it."""
-    return _IN_DOUBT.search(_OF_THE_ACCOUNT.sub("", remark)) is not None
+    # What is quoted is somebody's text, or a word of it.
+    said = _OF_THE_ACCOUNT.sub("", _QUOTES.split(remark, maxsplit=1)[0])
+    if _IN_DOUBT.search(said):
+        return True
+    known = verdict(remark)
+    return _BROKE.search(said) is not None and (known is None or known.error is errors.VendorBusy)
 
 
 def words(remark: str) -> tuple[str, ...]:

@@ -144,9 +144,8 @@ class WavecomVendor(Vendor):
         ids = tuple(filter(None, (each.strip() for each in found[3].split(","))))
         if not all(re.fullmatch(_ID, each) for each in ids):
             raise self.broken(Operation.SEND, account, "something that is no message id after a yes")
-        if not accepted:
-            # A 0 in place of the id that nothing has.
-            ids = tuple(each for each in ids if each.strip("0"))
+        # A 0 stands in place of the id of a number that was refused.
+        ids = tuple(each for each in ids if each.strip("0"))
         if accepted and not ids:
             raise self.broken(Operation.SEND, account, "a yes without the message ids that belong to it")
         return Receipt(

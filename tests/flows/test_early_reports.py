@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_sms import errors
 from airflow_provider_sms.sandbox import Fault
 
 SCRIPT = Path(__file__).parent / "one_send.py"
@@ -70,3 +71,16 @@ def test_while_the_answer_is_waited_for(sandbox, gateway_of, send_to, collect, r
     assert landed == [3]
     assert (counts["accepted"], counts["unknown"]) == (3, 0)
     assert rows("SELECT settled_by FROM sms_batches") == ["report"]
+
+
+def test_each_messages_own_id_is_learnt_page_by_page(sandbox, gateway_of, send_to, collect, numbers, rows):
+    """The answer that told the ids was lost: none of them is to stay silent because its report came later."""
+    sandbox.queue_reports("wavecom", 50)
+    sandbox.faults.add(Fault("reset_after", operation="send"))
+    with pytest.raises(errors.SubmitUnknown):
+        send_to(gateway_of("wavecom"), numbers(100, first=13_911_100_000), TEXT)
+    for _ in range(2):
+        collect(gateway_of("wavecom"), max_pages=1)
+    delivered = "SELECT count(*) FROM sms_message_status WHERE delivery IN ('delivered', 'failed')"
+    assert rows(delivered) == [100]
+    assert rows("SELECT count(DISTINCT vendor_message_id) FROM sms_messages") == [100]

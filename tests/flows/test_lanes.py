@@ -36,6 +36,16 @@ def test_a_submit_that_ends_oddly_ends(kind):
     lanes.close()
 
 
+def test_a_send_whose_claims_come_late_is_left_to_a_retry(sandbox, gateway_of, send_to, numbers, monkeypatch):
+    """Its commits hang, say: nothing is sent, everything is given back, and the error is no other."""
+    with monkeypatch.context() as patched:
+        patched.setattr("airflow_provider_sms.lanes._LATEST_START", -1.0)
+        with pytest.raises(SubmitNotSent, match="stood still"):
+            send_to(gateway_of("wavecom"), numbers(250), "您好【公司】")
+    assert sandbox.calls.count("wavecom", "send") == 0
+    assert send_to(gateway_of("wavecom"), numbers(250), "您好【公司】")["accepted"] == 250
+
+
 def test_what_was_claimed_long_ago_is_not_begun_with():
     """The process was stopped in between: the claim may be somebody else's by now."""
     carried = []

@@ -123,6 +123,11 @@ def test_with_a_password_iam_is_airflows_own_affair():
             {"ssl": {"capath": "/", "verify_mode": "required", "check_hostname": True}},
         ),
         ({"ssl_mode": "DISABLED"}, {"ssl_disabled": True}),
+        (
+            {"ssl_mode": "REQUIRED", "ssl_disabled": "false"},
+            {"ssl": {"verify_mode": "none"}, "ssl_disabled": False},
+        ),
+        ({"local_infile": "True"}, {"local_infile": True}),
         ({"read_timeout": " 60"}, {"read_timeout": 60}),
         ({"charset": "utf-8", "collation": "utf8_bin"}, {}),
     ],

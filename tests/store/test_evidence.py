@@ -172,19 +172,22 @@ def test_what_a_person_called_not_sent_is_a_rival(submitted, ledger, store, land
     assert ledger.settle_by_reports() == []
 
 
+@pytest.mark.parametrize("asked", [{"conn_id": "sms_main"}, {"send_key": "key"}])
 @pytest.mark.parametrize("first", [0, 1])
 def test_the_ids_of_the_other_messages_are_learnt_as_their_reports_land(
-    submitted, ledger, land, make_report, ask, first
+    submitted, ledger, land, make_report, ask, first, asked
 ):
     """Each has its own. Otherwise those that come later would be silent for ever; and none gets another's."""
     submitted("key", [[NUMBER, OTHER]], UNKNOWN)
     reports = [make_report(NUMBER, "5001", at=after(ledger, minutes=1)), make_report(OTHER, "5002")]
     reports[1] = reports[1]._replace(occurred_at=after(ledger, minutes=1 + first))
-    land([reports[first]])
-    assert ledger.settle_by_reports(conn_id="sms_main") == [("key", 1)]
+    page_id = land([reports[first]])
+    assert ledger.settle_by_reports(conn_id="sms_main", landed=[page_id]) == [("key", 1)]
     assert ask("SELECT DISTINCT vendor_message_id FROM sms_messages") == [(None,)]
-    land([reports[1 - first]])
+    page_id = land([reports[1 - first]])
     assert ledger.settle_by_reports(conn_id="sms_main") == []
+    assert ask("SELECT count(*) FROM sms_message_status WHERE delivery = 'delivered'") == [(1,)]
+    assert ledger.settle_by_reports(**asked, landed=[page_id] if "conn_id" in asked else None) == []
     assert ask("SELECT delivery FROM sms_message_status ORDER BY mobile") == [("delivered",)] * 2
     assert ask("SELECT message_id, message_ids FROM sms_batches") == [(None, '["5001", "5002"]')]
 

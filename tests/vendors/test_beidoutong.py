@@ -229,6 +229,7 @@ def test_a_no_that_took_some_leaves_a_send_unknown(account, status, fields, erro
         "提交失败,请稍后查询发送结果",
         "操作失败,部分已发送",
         "任务已生成,通知通道失败",
+        *("接口异常", "网关异常", "发送异常", "未知异常", "内部服务错误", "数据库错误", "正在处理", "已入库"),
     ],
 )
 def test_a_no_that_sounds_like_a_perhaps_leaves_a_send_unknown(account, status, said):
@@ -280,6 +281,11 @@ def test_a_yes_stays_a_yes_where_its_details_are_missing(account):
         ("号码重复", errors.VendorRejected),
         ("请稍后再试", errors.VendorBusy),
         ("账号异常", errors.VendorRejected),
+        ("短信内容含敏感词:网络错误", errors.ContentRejected),
+        ("网络短信内容含敏感词", errors.ContentRejected),
+        ("您的IP不在白名单,请联系网络管理员", errors.NotAllowed),
+        ("同一号码当天已发送10条,超出限制", errors.VendorRejected),
+        ("系统检测到异常内容", errors.VendorRejected),
         ("手机号码在黑名单中", errors.VendorRejected),
         ("签名未审核", errors.ContentRejected),
         ("签名审核中", errors.ContentRejected),

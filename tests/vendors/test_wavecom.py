@@ -90,7 +90,7 @@ def test_forbidden_words_are_told_apart_from_the_errors_text(account, says):
     "body",
     [
         *("0", "0|1", "0|1|0", "0|1|0|a;b", "0|1|0|5|6", "00|1|0|5", "0|-1|0|5", "0|1|0|\ufffd"),
-        *("0|1|0|5 6", "0|1|0| "),
+        *("0|1|0|5 6", "0|1|0| ", "0|2|0|0"),
     ],
 )
 def test_half_a_yes_is_no_receipt(account, says, body):
@@ -103,6 +103,7 @@ def test_half_a_yes_is_no_receipt(account, says, body):
     [
         ("0|2|0|123, 124 ", 2, ("123", "124")),
         ("0|2|0|123,124,", 2, ("123", "124")),
+        ("0|1|1|0,1001", 1, ("1001",)),
         ("0|0|1|0", 0, ()),
         ("0|0|2|0,0", 0, ()),
         ("0|0|1|640", 0, ("640",)),
@@ -110,7 +111,7 @@ def test_half_a_yes_is_no_receipt(account, says, body):
     ],
 )
 def test_a_receipt_in_all_its_spellings(account, says, body, accepted, ids):
-    """Where nothing was taken, a 0 names nothing; any other id contradicts it, and is kept."""
+    """A 0 names nothing; any other id contradicts that nothing was taken, and is kept."""
     receipt = WAVECOM.parse_submit(account, says(body.encode()))
     assert (receipt.accepted, receipt.message_ids) == (accepted, ids)
 
