@@ -78,12 +78,11 @@ def in_database() -> set[str]:
     from sqlalchemy import select
     from sqlalchemy.exc import SQLAlchemyError
 
-    from airflow_provider_sms.hooks.outside import MetadataDatabase
+    from airflow_provider_sms.hooks.outside import NOT_SET_UP, MetadataDatabase
 
     try:
         if not MetadataDatabase.is_set_up():
-            msg = "Airflow's metadata database has no tables yet: run 'airflow db migrate'"
-            raise SmsError(msg)
+            raise SmsError(NOT_SET_UP)
         with create_session() as session:
             return set(session.scalars(select(Connection.conn_id).where(Connection.conn_type.in_(_types()))))
     except SQLAlchemyError as error:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_sms.hooks.outside import MetadataDatabase, is_outside
+from airflow_provider_sms.hooks.outside import NOT_SET_UP, MetadataDatabase, is_outside
 
 #: What says that there is no such connection: an answer's kind, an exception's class.
 _NOT_FOUND = frozenset({"", "CONNECTION_NOT_FOUND", "AirflowNotFoundException"})
@@ -39,7 +39,7 @@ def failed_source(conn_id: str) -> str:
         except Exception as error:  # noqa: BLE001 - a secrets backend may raise anything
             failure = _kind(error)
             if type(source).__name__ == "MetastoreBackend" and _is_not_set_up(error):
-                return "Airflow's metadata database has no tables yet: run 'airflow db migrate'"
+                return NOT_SET_UP
         if failure not in _NOT_FOUND:
             return f"{type(source).__name__}: {failure}"
     return ""

@@ -18,6 +18,9 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 
 log = logging.getLogger(__name__)
 
+#: What to say of a metadata database that was never set up.
+NOT_SET_UP = "Airflow's metadata database has no tables yet: run 'airflow db migrate'"
+
 #: Default stores that were told of by this process.
 _told: set[Path] = set()
 

@@ -15,6 +15,7 @@ from sqlalchemy import and_, not_, or_, select
 from airflow_provider_sms.records import BatchState, Queue
 from airflow_provider_sms.store.plans import UNSENT
 from airflow_provider_sms.store.schema import batch_ids, batches, pages, recipients, reports
+from airflow_provider_sms.store.views import OF_BATCH
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -120,10 +121,7 @@ def _rivals(connection: Connection, batch: Row[Any], mobiles: Collection[str]) -
     )
     statement = (
         select(batches.c.submitted_at, batches.c.send_at, recipients.c.mobile)
-        .join(
-            recipients,
-            and_(recipients.c.send_id == batches.c.send_id, recipients.c.batch_no == batches.c.batch_no),
-        )
+        .join(recipients, OF_BATCH)
         .where(
             batches.c.vendor == batch.vendor,
             batches.c.send_key != batch.send_key,

@@ -20,10 +20,13 @@ from airflow_provider_sms.store import claims, evidence, planning, replacing
 from airflow_provider_sms.store.clock import ServerTime
 from airflow_provider_sms.store.plans import BatchRow, Outcome, OutcomeCounts, SendRow, SendSummary, summarise
 from airflow_provider_sms.store.schema import SEND_KEY_LENGTH, batches, recipients, sends
+from airflow_provider_sms.store.views import OF_BATCH
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
+
+    from sqlalchemy.engine import Connection
 
     from airflow_provider_sms.store.engine import Store
     from airflow_provider_sms.store.plans import PlannedBatch, PlannedSend, Replaced
@@ -111,11 +114,9 @@ class Ledger:
 
         :raises PreflightError: they were purged.
         """
-        purged = select(func.max(batches.c.purged_at)).where(batches.c.send_key == send_key)
         numbers = select(recipients.c.mobile).join(sends, sends.c.send_id == recipients.c.send_id)
         with self._store.reading() as connection:
-            if (purged_at := connection.scalar(purged)) is not None:
-                raise _purged(send_key, purged_at)
+            _refuse_purged(connection, send_key)
             return set(connection.scalars(numbers.where(sends.c.send_key == send_key)))
 
     def texts(self, send_key: str) -> dict[str, str]:
@@ -124,15 +125,10 @@ class Ledger:
 
         :raises PreflightError: it was purged.
         """
-        purged = select(func.max(batches.c.purged_at)).where(batches.c.send_key == send_key)
-        of_batch = and_(
-            batches.c.send_id == recipients.c.send_id, batches.c.batch_no == recipients.c.batch_no
-        )
         read = func.coalesce(recipients.c.content, batches.c.content)
-        texts = select(recipients.c.mobile, read).join(batches, of_batch)
+        texts = select(recipients.c.mobile, read).join(batches, OF_BATCH)
         with self._store.reading() as connection:
-            if (purged_at := connection.scalar(purged)) is not None:
-                raise _purged(send_key, purged_at)
+            _refuse_purged(connection, send_key)
             rows = connection.execute(texts.where(batches.c.send_key == send_key))
             return {row[0]: row[1] for row in rows}
 
@@ -360,6 +356,12 @@ class Ledger:
                 connection, conditions, page_id, by_number=by_number, also=belied, learnt=learnt
             )
         )
+
+
+def _refuse_purged(connection: Connection, send_key: str) -> None:
+    purged = select(func.max(batches.c.purged_at)).where(batches.c.send_key == send_key)
+    if (purged_at := connection.scalar(purged)) is not None:
+        raise _purged(send_key, purged_at)
 
 
 def _purged(send_key: str, when: datetime) -> PreflightError:

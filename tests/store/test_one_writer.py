@@ -22,7 +22,7 @@ one_writer._PATIENCE = 0.1
 store = Store.open(sys.argv[1], spool_dir=Path(sys.argv[2]))
 begun, end = threading.Event(), threading.Event()
 def have_the_turn():
-    # Not in a transaction: SQLite bears no fork while one is open.
+    # Without a transaction: SQLite bears no fork while one is open, and this one is not waited for.
     with one_writer.turn_to_write(store.engine):
         begun.set()
         end.wait(30)

@@ -1,3 +1,5 @@
+"""The calls of smsadmin and their answers (§2 to §6)."""
+
 from __future__ import annotations
 
 import hashlib
@@ -11,21 +13,12 @@ from airflow_provider_sms.records import Submission
 from airflow_provider_sms.vendors.smsadmin import SmsAdminVendor
 
 SMSADMIN = SmsAdminVendor()
+#: That of the account, see conftest.py.
 PASSWORD = "p&=s 密"
 MD5 = hashlib.md5(PASSWORD.encode("gbk"), usedforsecurity=False).hexdigest()
 API = "/smsmarketing/wwwroot/api"
 TO = ("13800138000", "13800138001")
 TEXT = "50% + 喆 & 好;\n【公司】"
-
-
-@pytest.fixture
-def account(account_of):
-    return account_of(SMSADMIN, login="uid一", password=PASSWORD)
-
-
-@pytest.fixture
-def account_with(account_of):
-    return lambda **extra: account_of(SMSADMIN, login="uid一", password=PASSWORD, **extra)
 
 
 def fields_of(request, *twice: str):

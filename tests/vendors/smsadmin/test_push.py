@@ -8,12 +8,6 @@ from airflow_provider_sms import errors
 from airflow_provider_sms.vendors.smsadmin import SmsAdminVendor
 
 SMSADMIN = SmsAdminVendor()
-PASSWORD = "p&=s 密"
-
-
-@pytest.fixture
-def account(account_of):
-    return account_of(SMSADMIN, login="uid一", password=PASSWORD)
 
 
 MO = (

@@ -12,20 +12,9 @@ from airflow_provider_sms.records import DeliveryStatus, Reply, Report
 from airflow_provider_sms.vendors.smsadmin import SmsAdminVendor
 
 SMSADMIN = SmsAdminVendor()
-PASSWORD = "p&=s 密"
 API = "/smsmarketing/wwwroot/api"
 AT = "2014-10-11 10:22:13"
 AT_UTC = datetime(2014, 10, 11, 2, 22, 13, tzinfo=UTC)
-
-
-@pytest.fixture
-def account(account_of):
-    return account_of(SMSADMIN, login="uid一", password=PASSWORD)
-
-
-@pytest.fixture
-def account_with(account_of):
-    return lambda **extra: account_of(SMSADMIN, login="uid一", password=PASSWORD, **extra)
 
 
 @pytest.mark.parametrize(
