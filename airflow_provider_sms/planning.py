@@ -66,11 +66,17 @@ class Plan:
         return sum(len(submit.mobiles) for submit in self.submits)
 
 
-def sign(content: str, signature: str) -> str:
-    """Put the connection's signature at the end of a text that bears none; not of nothing: that stays so."""
-    if text.says_nothing(content) or text.has_signature(content):
+def signed(vendor: Vendor, account: Account, content: str) -> str:
+    """
+    Put the connection's signature at the end of a text that bears none; not of nothing: that stays so.
+
+    Where the vendor wants it at the end, what the text begins with is none.
+    """
+    at_end = vendor.limits_for(account).signature_at_end
+    is_signed = text.ends_with_signature if at_end else text.has_signature
+    if text.says_nothing(content) or is_signed(content):
         return content
-    return content + bracketed(signature)
+    return content + bracketed(account.options["signature"])
 
 
 def bracketed(signature: str) -> str:
@@ -122,7 +128,7 @@ def plan_text(
     :raises PreflightError: listing every problem.
     """
     problems = list(problems)
-    content = sign(content, account.options["signature"])
+    content = signed(vendor, account, content)
     mobiles, _, repeats = numbers_of(vendor, account, columns, problems)
     problems += vendor.content_problems(account, content) + vendor.extno_problems(account, extno)
     _refuse(problems, account)
@@ -156,7 +162,7 @@ def plan_template(
 def _plan_template(
     vendor: Vendor, account: Account, columns: Columns, source: str, extno: str, problems: list[str]
 ) -> Plan:
-    template = _template(sign(source, account.options["signature"]), problems)
+    template = _template(signed(vendor, account, source), problems)
     numbers = numbers_of(vendor, account, columns, problems)
     mobiles, duplicates = numbers.mobiles, len(numbers.repeats)
     values = values_of(template, columns, numbers, problems) if template else {}

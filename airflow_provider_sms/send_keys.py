@@ -144,7 +144,7 @@ def _fingerprints(gateway: Gateway, order: SendOrder) -> tuple[str, str]:
     """Give the fingerprint, and the one that 0.1 would have given: it did not see all that people read."""
     account = gateway.account
     signed = [
-        "" if text is None else planning.sign(text, account.options["signature"])
+        "" if text is None else planning.signed(gateway.vendor, account, text)
         for text in (order.content, order.template)
     ]
     moment, _ = planning.written_moment(account, order.send_at)

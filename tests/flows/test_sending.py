@@ -86,6 +86,16 @@ def test_the_connections_signature_is_put_behind_a_text_without_one(
     assert [message.content for message in sandbox.messages(vendor)] == ["您好【公司】", "您好【别的】"]
 
 
+@pytest.mark.parametrize("given", [{"content": "【重要】今晚停水"}, {"template": "【重要】今晚停水"}])
+def test_what_a_text_begins_with_is_no_signature_where_it_must_stand_at_the_end(
+    sandbox, gateway_of, send_to, numbers, given
+):
+    """The signature that is set goes behind such a text, be it a template, so that linkws takes it."""
+    people = [{"mobile": number} for number in numbers(1)]
+    send_to(gateway_of("linkws", signature="公司"), people, **given)
+    assert [message.content for message in sandbox.messages("linkws")] == ["【重要】今晚停水【公司】"]
+
+
 @EACH_VENDOR
 @pytest.mark.parametrize(
     "write",
