@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pytest
@@ -230,6 +231,19 @@ def test_a_day_of_23_or_25_hours_has_the_clocks_hours(store, sent):
         sent(f"b{day}", [[BEIJING]], BatchState.ACCEPTED, at=noon + timedelta(minutes=90))
         frame = frames.funnel_frame(store, day, day, by=["hour"], timezone=berlin)
         assert list(frame["hour"].repeat(frame["intended"])) == hours
+
+
+@pytest.mark.parametrize(
+    ("moment", "hour"),
+    [(datetime(2025, 4, 5, 15, 40, tzinfo=UTC), 2), (datetime(2025, 10, 4, 16, 10, tzinfo=UTC), 3)],
+)
+def test_clocks_that_are_changed_by_half_an_hour_show_its_hours(store, sent, moment, hour):
+    """Ten past two in autumn, ten past three in spring."""
+    zone = "Australia/Lord_Howe"
+    day = moment.astimezone(ZoneInfo(zone)).date()
+    sent("a", [[BEIJING]], BatchState.ACCEPTED, at=moment)
+    frame = frames.funnel_frame(store, day, day, by=["hour"], timezone=zone)
+    assert list(frame["hour"]) == [hour]
 
 
 def test_the_last_moment_of_an_hour_is_in_it(store, sent):

@@ -49,7 +49,8 @@ OUTCOMES = ("delivered", "failed", "silent", "waiting", "no_reports", "rejected"
 WITHOUT_REPORTS = ("linkws",)
 _FINAL = (DeliveryStatus.DELIVERED.value, DeliveryStatus.FAILED.value)
 _MISSING = ("template_id", "error_code")
-_SECONDS_AN_HOUR = 3600
+#: Seconds. A few clocks are changed by half an hour, as those of Lord Howe Island.
+_HALF_AN_HOUR = 1800
 
 
 class Wish(NamedTuple):
@@ -93,7 +94,7 @@ def outcomes_of(connection: Connection, spans: Sequence[Span], wish: Wish) -> Ou
     namings = {name: _naming(name, wish.language) for name in labels}
     for span in spans:
         if "hour" in labels:
-            namings["hour"] = _clock_hours(span, wish.zone).__getitem__
+            namings["hour"] = _hours(span, wish.zone).__getitem__
         for part in parts_of(connection, _statement(span, labels, wish)):
             *keys, messages, segments, latencies = part
             for place, name in enumerate(labels):
@@ -109,9 +110,10 @@ def _naming(name: str, language: Language) -> Callable[[Any], Any]:
     return BlockNames(partial(blocks[name], language=language)) if name in blocks else lambda value: value
 
 
-def _clock_hours(span: Span, zone: ZoneInfo) -> list[int]:
-    """Give the hours that a zone's clocks show so many hours after midnight."""
-    return [(span.since + timedelta(hours=hour)).astimezone(zone).hour for hour in range(26)]
+def _hours(span: Span, zone: ZoneInfo) -> list[int]:
+    """Give the hours that a zone's clocks show so many half hours after midnight."""
+    halves = (timedelta(seconds=half * _HALF_AN_HOUR) for half in range(52))
+    return [(span.since + half).astimezone(zone).hour for half in halves]
 
 
 def _statement(span: Span, labels: Sequence[str], wish: Wish) -> Select[Any]:
@@ -132,9 +134,9 @@ def _key(name: str, told: Subquery, span: Span) -> ColumnElement[Any]:
     if name in {"carrier", "province"}:
         return func.substr(told.c.mobile, 1, PREFIX)
     if name == "hour":
-        # Hours since midnight: not the clock's on the two days a year when some zones change it.
+        # Half hours since midnight: not the clock's on the two days a year when some zones change it.
         return cast(
-            func.floor(ElapsedWhole(literal(span.since, UtcDateTime()), told.c.moment) / _SECONDS_AN_HOUR),
+            func.floor(ElapsedWhole(literal(span.since, UtcDateTime()), told.c.moment) / _HALF_AN_HOUR),
             Integer,
         )
     # An empty text, so that what has no code or template is a group as well.
