@@ -205,8 +205,8 @@ def _surely_fine(
 
 
 def _shown(raw: object) -> str:
-    written = str(raw).strip()
-    return repr(mask_number(written)) if written and raw is not None else "empty"
+    # pandas has several values for nothing, and masked they would be stars.
+    return "empty" if as_text(raw) is Unfit.EMPTY else repr(mask_number(str(raw).strip()))
 
 
 def _rows(rows: Sequence[int]) -> str:

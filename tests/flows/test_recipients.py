@@ -322,6 +322,15 @@ def test_a_parquet_file_with_floats_of_32_bits_reaches_no_stranger(tmp_path):
     assert type(mobile) is np.float32
 
 
+@pytest.mark.parametrize("dtype", [object, "float64", "Int64", "str", "string[pyarrow]", "category"])
+def test_a_number_that_a_frame_lacks_is_told_as_empty(sandbox, gateway_of, send_to, dtype):
+    """Whatever pandas writes for nothing, a row of stars would look like a number."""
+    people = pd.DataFrame({"mobile": pd.Series([13800138000, None], dtype="Int64").astype(dtype)})
+    with pytest.raises(PreflightError, match=r"1 of 2 numbers .*: row 2 \(empty\); "):
+        send_to(gateway_of("wavecom"), people, "您好")
+    assert sandbox.calls.count() == 0
+
+
 def test_a_float_of_64_bits_is_exact():
     """As pandas makes of whole numbers with a gap among them."""
     given = pd.DataFrame({"mobile": [13912345678, None], "share": np.array([0.5, 1], "float32")})
