@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 MOBILE = "mobile"
+#: What the field with the numbers is called, in small letters.
+_OF_NUMBERS = frozenset({MOBILE, "phone", "手机号", "手机号码"})
 Columns = dict[str, list[Any]]
 
 _BETWEEN_NUMBERS = re.compile(r"[,;，；、\n]")
@@ -56,6 +58,7 @@ def from_values(recipients: Any) -> Columns:
     :raises PreflightError: when the shape is none of these.
     """
     if hasattr(recipients, "to_dict") and hasattr(recipients, "columns"):
+        recipients = _with_numbers_of_its_index(recipients)
         _check_names(list(recipients.columns))
         _refuse_numbers(recipients.columns, _NAMED_BY_NUMBERS)
         return _named({str(name): _values(recipients[name]) for name in recipients.columns})
@@ -253,6 +256,15 @@ def _written_list(written: str) -> list[Any]:
     return [part for part in parts if part]
 
 
+def _with_numbers_of_its_index(frame: Any) -> Any:
+    """Make columns of an index that holds the numbers: the only column left may be those of other people."""
+    named = [str(name) for name in getattr(getattr(frame, "index", None), "names", ()) if name is not None]
+    if not any(name.lower() in _OF_NUMBERS for name in named):
+        return frame
+    _check_names([*named, *frame.columns])
+    return frame.reset_index()
+
+
 def _values(column: Any) -> Any:
     """Give what a Series or an array holds; its own way makes floats of 32 bits look as exact as others."""
     values = column.tolist()
@@ -320,7 +332,7 @@ def _named(columns: Columns) -> Columns:
     if MOBILE in columns:
         return columns
     for name in columns:
-        if name.lower() in {MOBILE, "phone", "手机号", "手机号码"}:
+        if name.lower() in _OF_NUMBERS:
             columns[MOBILE] = columns.pop(name)
             return columns
     if len(columns) == 1:

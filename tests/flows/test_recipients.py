@@ -105,6 +105,7 @@ def test_a_set_has_no_order_and_is_fine():
         ([(FIRST,), (SECOND, "好"), ()], "rows 2, 3 do not hold one value each"),
         ({"mobile": [FIRST], "name": ["a", "b"]}, "not of one length"),
         (pd.DataFrame([[FIRST, SECOND]], columns=["mobile", "mobile"]), "'mobile' .*more than once"),
+        (pd.DataFrame({"mobile": [FIRST]}, pd.Index([SECOND], name="mobile")), "'mobile' .*more than once"),
     ],
 )
 def test_other_shapes_are_refused(given, says):
@@ -132,6 +133,18 @@ def test_a_parquet_file(tmp_path):
     path = tmp_path / "people.parquet"
     pd.DataFrame({"mobile": [int(FIRST), int(SECOND)], "name": ["镕", "好"]}).to_parquet(path)
     assert recipients.from_path(path) == {"mobile": [int(FIRST), int(SECOND)], "name": ["镕", "好"]}
+
+
+@pytest.mark.parametrize("named", ["mobile", "手机号", ["name", "Phone"]])
+def test_numbers_in_the_index_of_a_frame_are_the_numbers(tmp_path, named):
+    """The only column left held somebody else's, and those got the messages."""
+    names = [named] if isinstance(named, str) else named
+    backups = ["13900000001", "13900000002"]
+    people = pd.DataFrame({"backup": backups} | {name: [FIRST, SECOND] for name in names}).set_index(names)
+    people.to_parquet(tmp_path / "people.parquet")
+    for found in (recipients.from_values(people), recipients.from_path(tmp_path / "people.parquet")):
+        assert found["mobile"] == [FIRST, SECOND]
+        assert found["backup"] == backups
 
 
 @pytest.mark.parametrize(
