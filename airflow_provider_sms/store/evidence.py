@@ -89,7 +89,11 @@ def more_ids(
         ids = list(known.values())
         if len(known) == batch.recipients or len(set(ids)) < len(ids):
             continue  # all of them, or one for all
-        if more := unexplained(connection, batch, landed):
+        more = unexplained(connection, batch, landed)
+        if batch.attempts <= 1:
+            # One submit makes one report with a number: where it is there, another one is a stranger's.
+            more = {mobile: one for mobile, one in more.items() if mobile not in known}
+        if more:
             found.append((batch, known | more))
     return found
 

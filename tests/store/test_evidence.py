@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_sms.records import BatchState
+from airflow_provider_sms.records import BatchState, DeliveryStatus
 from airflow_provider_sms.store.schema import batches
 from airflow_provider_sms.store.settling import decide
 
@@ -192,6 +192,48 @@ def test_the_ids_of_the_other_messages_are_learnt_as_their_reports_land(
     assert ask("SELECT message_id, message_ids FROM sms_batches") == [(None, '["5001", "5002"]')]
 
 
+def test_ids_are_learnt_of_no_other_batch(submitted, ledger, land, make_report, ask):
+    """All three are proved by one of their messages; the next report is of the first one's other number."""
+    people = [f"1380000000{last}" for last in range(6)]
+    submitted("key", [people[:2], people[2:4]], UNKNOWN)
+    submitted("other", [people[4:]], UNKNOWN)
+    at = ledger.batches("other")[0].submitted_at + timedelta(minutes=1)
+    land([make_report(people[place], f"500{place}", at=at) for place in (0, 2, 4)])
+    assert ledger.settle_by_reports() == [("key", 1), ("key", 2), ("other", 1)]
+    page_id = land([make_report(people[1], "5001", at=at)])
+    assert ledger.settle_by_reports(conn_id="sms_main", landed=[page_id]) == []
+    learnt = "SELECT message_ids FROM sms_batches ORDER BY send_key, batch_no"
+    assert ask(learnt) == [('["5000", "5001"]',), (None,), (None,)]
+    assert ask("SELECT count(*) FROM sms_batch_ids WHERE kind = 'evidence'") == [(4,)]
+
+
+def test_one_id_of_two_messages_is_the_whole_batchs(submitted, ledger, land, make_report, ask):
+    """The third's report will bear it as well."""
+    submitted("key", [[NUMBER, OTHER, "13800000003"]], UNKNOWN)
+    at = after(ledger, minutes=1)
+    land([make_report(NUMBER, "5001", at=at), make_report(OTHER, "5001", at=at)])
+    assert ledger.settle_by_reports() == [("key", 1)]
+    assert ask("SELECT DISTINCT vendor_message_id FROM sms_messages") == [("5001",)]
+
+
+@pytest.mark.parametrize("other_lands", [True, False])
+def test_a_number_whose_own_report_is_there_gets_no_strangers_status(
+    submitted, ledger, land, make_report, ask, other_lands
+):
+    """One submit, one number, one report: a second one is of a message sent from elsewhere."""
+    submitted("key", [[NUMBER, OTHER]], UNKNOWN)
+    page_id = land([make_report(NUMBER, "5001", at=after(ledger, minutes=1))])
+    assert ledger.settle_by_reports(conn_id="sms_main", landed=[page_id]) == [("key", 1)]
+    page_id = land([make_report(NUMBER, "9001", status=DeliveryStatus.FAILED, at=after(ledger, minutes=2))])
+    assert ledger.settle_by_reports(conn_id="sms_main", landed=[page_id]) == []
+    if other_lands:
+        page_id = land([make_report(OTHER, "5002", at=after(ledger, minutes=3))])
+        assert ledger.settle_by_reports(conn_id="sms_main", landed=[page_id]) == []
+        assert ask("SELECT message_ids FROM sms_batches") == [('["5001", "5002"]',)]
+    status = ask("SELECT delivery FROM sms_message_status ORDER BY mobile")
+    assert status[0] == ("delivered",)
+
+
 def test_only_what_was_asked_for_is_settled(submitted, ledger, land, make_report):
     """By send, by connection, and by the page that has just landed."""
     submitted("key", [[NUMBER]], UNKNOWN)
@@ -253,3 +295,46 @@ def test_what_was_refused_long_ago_is_not_looked_for_after_each_page(
     land([make_report(NUMBER, "keyref1")], vendor="smsadmin")
     assert ledger.settle_by_reports(conn_id="sms_main", by_number=False) == []
     assert ledger.settle_by_reports("key", by_number=False) == [("key", 1)]
+
+
+def test_what_was_refused_long_ago_and_scheduled_for_later_is_looked_for(
+    submitted, ledger, store, land, make_report
+):
+    """Its reports come 72 hours after its time, not after its submit."""
+    later = store.now() - timedelta(hours=1)
+    submitted("key", [[NUMBER]], BatchState.REJECTED, vendor="smsadmin", send_at=later)
+    with store.begin() as connection:
+        connection.execute(batches.update().values(submitted_at=after(ledger, hours=-73)))
+    land([make_report(NUMBER, "keyref1")], vendor="smsadmin")
+    assert ledger.settle_by_reports(conn_id="sms_main", by_number=False) == [("key", 1)]
+
+
+@pytest.mark.parametrize("called", [UNKNOWN, BatchState.REJECTED])
+@pytest.mark.parametrize(
+    ("asked", "settled"),
+    [({"send_key": "far"}, "far"), ({"conn_id": "other"}, "far"), ({"conn_id": "sms_main"}, "key")],
+)
+def test_of_what_ids_prove_only_what_was_asked_for_is_settled(
+    submitted, ledger, land, make_report, asked, settled, called
+):
+    submitted("key", [[NUMBER]], called, vendor="smsadmin")
+    submitted("far", [[OTHER]], called, vendor="smsadmin", conn_id="other")
+    land([make_report(NUMBER, "keyref1")], vendor="smsadmin")
+    land([make_report(OTHER, "farref1")], vendor="smsadmin", conn_id="other")
+    assert ledger.settle_by_reports(**asked, by_number=False) == [(settled, 1)]
+    assert {state(ledger), state(ledger, "far")} == {called, ACCEPTED}
+
+
+def test_a_resent_batchs_numbers_have_as_many_reports_as_submits(submitted, ledger, land, make_report, ask):
+    """The first copy's report says nothing against the second's."""
+    submitted("key", [[NUMBER, OTHER]], UNKNOWN)
+    assert ledger.claim("key", 1, "worker", 60, "again", resend=True)
+    assert ledger.settle("key", 1, UNKNOWN, owner="worker")
+    for vendor_id in ("5001", "6001"):
+        page_id = land([make_report(NUMBER, vendor_id, at=after(ledger, minutes=1))])
+        ledger.settle_by_reports(conn_id="sms_main", landed=[page_id])
+    assert state(ledger) == ACCEPTED
+    assert sorted(ask("SELECT vendor_message_id FROM sms_batch_ids WHERE kind = 'evidence'")) == [
+        ("5001",),
+        ("6001",),
+    ]
