@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_sms import errors
+from airflow_provider_sms.lanes import Lanes
 from airflow_provider_sms.sandbox import Fault
 from airflow_provider_sms.store.ledger import Ledger
 
@@ -107,3 +108,22 @@ def test_a_codec_that_refuses_in_the_middle_does_not_say_that_nothing_was_sent(
     assert "recipients 0 accepted" not in str(caught.value)
     assert "nothing was sent" not in str(caught.value)
     assert 100 * batch_states().count("accepted") == sandbox.count_messages("wavecom") > 0
+
+
+def test_what_a_lane_has_is_not_given_back_when_the_run_ends_there(
+    sandbox, gateway_of, send_to, numbers, batch_states, monkeypatch
+):
+    """A signal in the moment after the lanes got it: called not sent, a retry would send it again."""
+    hand_over = Lanes.hand_over
+
+    def stopped_behind(self, claimed):
+        hand_over(self, claimed)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Lanes, "hand_over", stopped_behind)
+        with pytest.raises(KeyboardInterrupt):
+            send_to(gateway_of("wavecom", max_in_flight=1), numbers(200), TEXT)
+    assert batch_states() == ["accepted", "prepared"]
+    assert send_to(gateway_of("wavecom"), numbers(200), TEXT)["accepted"] == 200
+    assert sandbox.accepted_more_than_once() == {}
