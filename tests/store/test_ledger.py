@@ -167,6 +167,33 @@ def test_many_are_claimed_in_one_go(plan, ledger):
     assert [batch.reference for batch in ledger.batches("key")] == ["a", "theirs", "c"]
 
 
+def test_a_send_is_claimed_by_its_own_states(submitted, ledger):
+    """Both have batches of the same numbers: what is open in one must not be taken in the other."""
+    submitted("key", [["13800000001"], ["13800000002"]], ACCEPTED)
+    submitted("other", [["13800000001"], ["13800000002"]], NOT_SENT)
+    assert ledger.claim_many("key", {1: "a", 2: "b"}, "me", 60) == []
+    assert (states(ledger), states(ledger, "other")) == ([ACCEPTED] * 2, [NOT_SENT] * 2)
+    assert ledger.claim_many("other", {2: "c"}, "me", 60) == [2]
+    assert (states(ledger), states(ledger, "other")) == ([ACCEPTED] * 2, [NOT_SENT, SUBMITTING])
+
+
+def test_a_claim_leaves_nothing_of_the_outcome_before(plan, ledger, ask):
+    """Should its process die, what the vendor said to another submit would pass for its answer."""
+    outcomes = (
+        "SELECT settled_at, settled_by, vendor_batch_id, vendor_code, vendor_text, accepted_count, "
+        "message_id, message_ids, error FROM sms_batches"
+    )
+    plan("key", [["13800000001"], ["13800000002", "13800000003"]])
+    ledger.claim_many("key", {1: "a", 2: "b"}, "me", 60)
+    told = {"vendor_batch_id": "5", "vendor_code": "-5", "vendor_text": "no", "accepted_count": 0}
+    for number, ids in ((1, ["5"]), (2, ["5", "6"])):
+        told |= {"message_ids": ids, "error": "refused"}
+        assert ledger.settle("key", number, REJECTED, owner="me", **told)
+    assert all(set(values) != {None} for values in zip(*ask(outcomes), strict=True))
+    assert ledger.claim_many("key", {1: "c", 2: "d"}, "me", 60) == [1, 2]
+    assert ask(outcomes) == [(None,) * 9] * 2
+
+
 # --- settling --------------------------------------------------------------------------------------
 
 
@@ -273,6 +300,14 @@ def test_a_plan_that_a_report_belies_stands(plan, ledger, land, make_report):
     assert offer(ledger, [["13900000001"]], vendor="smsadmin") is Replaced.STANDS
 
 
+def test_a_report_on_another_sends_batch_belies_no_plan(submitted, ledger, land, make_report):
+    """Both have a first batch, and the vendor refused both."""
+    for key, number in (("key", "13800000001"), ("other", "13800000002")):
+        submitted(key, [[number]], REJECTED, vendor="smsadmin")
+    land([make_report("13800000002", "otherref1")], vendor="smsadmin")
+    assert offer(ledger, [["13900000001"]], vendor="smsadmin") is Replaced.REPLACED
+
+
 @pytest.mark.parametrize(
     ("changed", "becomes"),
     [
@@ -341,6 +376,19 @@ def test_a_crash_while_submitting_ends_as_unknown(plan, ledger):
     assert ledger.expire("key") == []
     assert states(ledger) == [UNKNOWN, SUBMITTING, PREPARED]
     assert "cut off" in ledger.batches("key")[0].error
+
+
+def test_a_crash_of_one_send_says_nothing_of_another(submitted, plan, ledger):
+    submitted("key", [["13800000001"], ["13800000002"]], ACCEPTED)
+    plan("other", [["13800000003"], ["13800000004"]])
+    ledger.claim("other", 1, "dead", -1, "a")
+    assert ledger.expire("key") == []
+    assert (states(ledger), states(ledger, "other")) == ([ACCEPTED] * 2, [SUBMITTING, PREPARED])
+    ledger.claim("other", 2, "alive", 60, "b")
+    assert ledger.pending_claims("key") is None
+    assert ledger.expire("other") == [1]
+    assert (states(ledger), states(ledger, "other")) == ([ACCEPTED] * 2, [UNKNOWN, SUBMITTING])
+    assert [batch.settled_by for batch in ledger.batches("other")] == ["expiry", None]
 
 
 def test_a_retry_after_a_crash_never_repeats_an_unknown(plan, ledger):
