@@ -35,6 +35,22 @@ def test_other_queues_are_free(leases):
     leases.acquire("other", "reports", "you", 60)
 
 
+def test_what_is_done_with_one_lease_changes_no_other(leases):
+    """Neither those that are free nor those of the same owner."""
+    others = (("sms_main", "replies"), ("other", "reports"))
+    for queue in (QUEUE, *others):
+        leases.release(leases.acquire(*queue, "me", 60))
+    lease = leases.acquire(*QUEUE, "me", 60)
+    assert [leases.holder(*queue) for queue in others] == [None, None]
+    held = [leases.acquire(*queue, "me", 60) for queue in others]
+    leases.mark_read(lease, 5)
+    leases.renew(lease, 90)
+    leases.release(lease, read=5.0)
+    assert leases.holder(*QUEUE) is None
+    assert [leases.holder(*queue) for queue in others] == held
+    assert [leases.wait_seconds(*queue) for queue in others] == [0, 0]
+
+
 def test_taking_it_is_one_statement_where_the_database_tells_what_it_wrote(leases, store):
     """With two, a connection that breaks in between leaves a lease that nobody knows to be his."""
     leases.release(leases.acquire(*QUEUE, "me", 60))
