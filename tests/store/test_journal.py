@@ -90,6 +90,55 @@ def test_no_read_is_announced_by_a_page_that_is_not_there(journal):
         journal.page("f" * 32)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda journal, page_id: journal.withdraw(page_id),
+        lambda journal, page_id: journal.keep(page_id, b"bytes", ahead=new_id()),
+        lambda journal, page_id: journal.close_empty(page_id, "sms_main", "reports"),
+        lambda journal, page_id: journal.close_unread(page_id, PageState.SUSPECT, "cut off"),
+        lambda journal, page_id: journal.quarantine(page_id, "unreadable"),
+    ],
+    ids=["withdraw", "keep", "close_empty", "close_unread", "quarantine"],
+)
+@pytest.mark.parametrize("kept", [False, True])
+def test_what_is_done_with_one_page_is_done_with_no_other(journal, change, kept):
+    """Neither with one that is being read nor with one that waits to land."""
+    reading, read, this = begin(journal), begin(journal), begin(journal)
+    for page_id in (read, this) if kept else (read,):
+        journal.keep(page_id, b"bytes of another")
+    before = [journal.page(page_id) for page_id in (reading, read)]
+    change(journal, this)
+    assert [journal.page(page_id) for page_id in (reading, read)] == before
+
+
+def test_what_was_read_is_not_withdrawn(journal):
+    """The intent was used after all: these bytes are the only copy."""
+    page_id = begin(journal)
+    journal.keep(page_id, b"bytes")
+    journal.withdraw(page_id)
+    assert journal.page(page_id).body == b"bytes"
+    suspect = begin(journal)
+    journal.close_unread(suspect, PageState.SUSPECT, "cut off")
+    journal.withdraw(suspect)
+    assert journal.page(suspect).state is PageState.SUSPECT
+
+
+def test_a_queue_is_open_while_it_has_pages_to_be_seen_to(journal):
+    """Another connection's and the other queue's are none of its."""
+    journal.begin("other", "wavecom", "reports", "reader")
+    replies = journal.begin("sms_main", "wavecom", "replies", "reader")
+    assert not journal.has_open("sms_main", "reports")
+    page_id = begin(journal)
+    assert journal.has_open("sms_main", "reports")
+    journal.keep(page_id, b"bytes")
+    assert journal.has_open("sms_main", "reports")
+    journal.quarantine(page_id, "unreadable")
+    assert not journal.has_open("sms_main", "reports")
+    assert journal.mark_suspects("sms_main", "reports") == []
+    assert journal.page(replies).state is PageState.READING
+
+
 @pytest.mark.parametrize("state", [PageState.EMPTY, PageState.SUSPECT])
 def test_a_read_without_records_is_closed(journal, state):
     page_id = begin(journal)
