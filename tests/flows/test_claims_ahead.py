@@ -150,6 +150,24 @@ def test_a_signal_leaves_nothing_unknown_that_stood_ready(
     assert sandbox.accepted_more_than_once() == {}
 
 
+def test_after_a_signal_nothing_begins_that_stood_ready(
+    sandbox, gateway_of, send_to, numbers, rows, slow_commits
+):
+    """The answer that is waited for frees its lane, and a SIGKILL may be near."""
+    sandbox.faults.add(Fault("slow", operation="send", after=5, seconds=1.0))
+
+    def the_sixth_is_under_way():
+        under_way = sandbox.calls.count("wavecom", "send") == 6
+        time.sleep(0.2 if under_way else 0.0)
+        return under_way
+
+    with _stopped_by(signal.SIGTERM, the_sixth_is_under_way), pytest.raises(Stop):
+        send_to(gateway_of("wavecom", max_in_flight=1), numbers(1500), TEXT)
+    assert slow_commits[-1] == 1
+    assert sandbox.calls.count("wavecom", "send") == 6
+    assert states(rows) == {"accepted": 6, "not_sent": 1, "prepared": 8}
+
+
 @pytest.mark.parametrize("committed", [False, True], ids=["before the commit", "after the commit"])
 def test_a_store_that_goes_away_with_outcomes_in_hand(
     sandbox, gateway_of, send_to, numbers, rows, at_once, slow_commits, monkeypatch, committed
