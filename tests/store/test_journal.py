@@ -54,6 +54,7 @@ def test_keeping_twice_changes_nothing(journal):
 
 
 def test_keeping_a_page_that_is_not_there_is_noticed(journal):
+    begin(journal)
     with pytest.raises(StoreUnavailable, match="no row"):
         journal.keep("0" * 32, b"bytes")
     with pytest.raises(KeyError):

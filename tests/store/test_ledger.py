@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_sms.errors import PreflightError, StoreUnavailable
 from airflow_provider_sms.records import BatchState
-from airflow_provider_sms.store import planning, schema
+from airflow_provider_sms.store import claims, planning, schema
 from airflow_provider_sms.store.dialects import is_known
 from airflow_provider_sms.store.ledger import Ledger
 from airflow_provider_sms.store.plans import Outcome, PlannedBatch, PlannedSend, Replaced, SendSummary
@@ -407,6 +407,22 @@ def test_a_certain_outcome_that_comes_late_counts(plan, ledger, state):
     assert not ledger.settle("key", 1, UNKNOWN, owner="slow")
     assert ledger.settle("key", 1, state, owner="slow")
     assert states(ledger) == [state]
+
+
+def test_an_outcome_that_is_just_being_written_is_not_called_unknown(store, plan, ledger):
+    """Its owner is late and about to commit: an accepted batch would be resent where unknown ones are."""
+    plan()
+    ledger.claim("key", 1, "slow", -1, "a")
+    expired = []
+    other = threading.Thread(target=lambda: expired.append(Ledger(store).expire("key")))
+    settled = {"references": {}, "seen": {}, "seconds": 0, "resend": False}
+    with store.begin() as connection:
+        claims.turn_over(connection, "key", "slow", outcomes=[Outcome(1, ACCEPTED)], **settled)
+        other.start()
+        other.join(0.5)
+    other.join()
+    assert expired == [[]]
+    assert states(ledger) == [ACCEPTED]
 
 
 def test_a_late_outcome_does_not_settle_a_second_attempt(plan, ledger):
