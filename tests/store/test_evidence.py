@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from airflow_provider_sms.records import BatchState, DeliveryStatus
+from airflow_provider_sms.store import claims
+from airflow_provider_sms.store.ledger import Ledger
 from airflow_provider_sms.store.schema import batches
 from airflow_provider_sms.store.settling import decide
 
@@ -275,6 +278,24 @@ def test_our_reference_proves_whatever_the_batch_was_called(
     assert (first.state, second.state, first.settled_by) == (ACCEPTED, called, "report")
     assert "delivery reports prove" in first.error
     assert not ledger.claim("key", 1, "retry", 60, "again")
+
+
+def test_what_is_just_being_claimed_is_left_to_its_answer(store, submitted, ledger, land, make_report):
+    """Called accepted under the submit, it would not take the answer."""
+    submitted("key", [[NUMBER]], BatchState.REJECTED, vendor="smsadmin")
+    land([make_report(NUMBER, "keyref1")], vendor="smsadmin")
+    settled = []
+    other = threading.Thread(
+        target=lambda: settled.append(Ledger(store).settle_by_reports("key", by_number=False))
+    )
+    claim = {"references": {1: "again"}, "outcomes": [], "seen": {}, "seconds": 60, "resend": False}
+    with store.begin() as connection:
+        claims.turn_over(connection, "key", "retry", **claim)
+        other.start()
+        other.join(0.5)
+    other.join()
+    assert settled == [[]]
+    assert state(ledger) == BatchState.SUBMITTING
 
 
 def test_a_person_can_be_wrong(submitted, ledger, store, land, make_report):
