@@ -7,7 +7,7 @@ store; ``sms://daily/deliveries`` is the table ``sms_delivery_daily``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +36,20 @@ def daily_asset() -> Asset:
     from airflow.providers.common.compat.sdk import Asset
 
     return Asset(uri="sms://daily/deliveries")
+
+
+def add_outlet(operator: Any, kwargs: dict[str, Any], asset: Asset) -> None:
+    """
+    Make an asset the outlet of an operator whose DAG names none.
+
+    :param operator: the operator, while it is made.
+    :param kwargs: what was given of Airflow's own parameters; an empty list of outlets is one without any.
+    :param asset: the asset.
+    """
+    # partial() fills in an empty list, by which a mapped task would never tell its asset.
+    filled_in = getattr(operator, "_BaseOperator__from_mapped", False) and not kwargs.get("outlets")
+    if filled_in or "outlets" not in kwargs:
+        kwargs["outlets"] = [asset]
 
 
 def sanitize_uri(uri: SplitResult) -> SplitResult:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_sms.assets import daily_asset
+from airflow_provider_sms.assets import add_outlet, daily_asset
 from airflow_provider_sms.days import HOURS_A_DAY
 from airflow_provider_sms.hooks.store import DEFAULT_STORE_CONN_ID
 from airflow_provider_sms.hooks.verdict import failing_for_good
@@ -59,7 +59,7 @@ class SmsDeliveryDailyOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         # A downstream DAG can be scheduled on the table.
-        kwargs.setdefault("outlets", [daily_asset()])
+        add_outlet(self, kwargs, daily_asset())
         kwargs.setdefault("multiple_outputs", True)  # refresh.output["delivered"]
         super().__init__(**kwargs)
         self.start = start

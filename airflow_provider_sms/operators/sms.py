@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_sms.assets import queue_asset
+from airflow_provider_sms.assets import add_outlet, queue_asset
 from airflow_provider_sms.hooks.concealing import ConcealingFields, revealed
 from airflow_provider_sms.hooks.stopping import Stoppable
 from airflow_provider_sms.hooks.store import DEFAULT_STORE_CONN_ID
@@ -325,7 +325,7 @@ class SmsCollectOperator(Stoppable, BaseOperator):
             and "{{" not in sms_conn_id
             and vendor_queue in {"reports", "replies"}
         ):
-            kwargs.setdefault("outlets", [queue_asset(sms_conn_id, vendor_queue)])
+            add_outlet(self, kwargs, queue_asset(sms_conn_id, vendor_queue))
         kwargs.setdefault("multiple_outputs", True)  # collect.output["records"]
         super().__init__(**kwargs)
         self.sms_conn_id = sms_conn_id

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseSensorOperator, PokeReturnValue, conf
 
-from airflow_provider_sms.assets import queue_asset
+from airflow_provider_sms.assets import add_outlet, queue_asset
 from airflow_provider_sms.hooks.stopping import Stoppable
 from airflow_provider_sms.hooks.store import DEFAULT_STORE_CONN_ID
 from airflow_provider_sms.hooks.verdict import failing_for_good
@@ -41,7 +41,7 @@ class QueueSensor(Stoppable, BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         if isinstance(sms_conn_id, str) and "{{" not in sms_conn_id:
-            kwargs.setdefault("outlets", [queue_asset(sms_conn_id, self._vendor_queue)])
+            add_outlet(self, kwargs, queue_asset(sms_conn_id, self._vendor_queue))
         super().__init__(**kwargs)
         self.sms_conn_id = sms_conn_id
         self.min_records = min_records

@@ -7,15 +7,21 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
-from airflow.sdk import DAG
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG, Asset
 
-from airflow_provider_sms.assets import queue_asset
+from airflow_provider_sms.assets import daily_asset, queue_asset
 from airflow_provider_sms.errors import QueueBusy, VendorUnreachable
+from airflow_provider_sms.operators.delivery import SmsDeliveryDailyOperator
 from airflow_provider_sms.operators.sms import SmsCollectOperator
 from airflow_provider_sms.sandbox import Fault
+from airflow_provider_sms.sensors.sms import SmsReplySensor
 from airflow_provider_sms.store.leases import Leases
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow's libraries warn about each other
+
+
+QUEUES = ("reports", "replies")
 
 
 def collect(conn_id, **given: Any):
@@ -49,6 +55,39 @@ def test_the_asset_is_the_operators_outlet_by_itself(run_dag, connections, sandb
     [(uri, extra)] = ended.events
     assert uri == "sms://sms_beidoutong/reports"
     assert extra["records"] == 3
+
+
+def test_mapped_tasks_tell_their_assets(run_dag, connections, sandbox):
+    """Airflow makes mapped tasks with an empty list of outlets, whether the DAG named one or not."""
+    conn_ids = [connections("wavecom"), connections("beidoutong")]
+    for vendor in ("wavecom", "beidoutong"):
+        sandbox.queue_reports(vendor, 3)
+    own = Asset(uri="sms://own/asset")
+    known = [daily_asset(), own, *(queue_asset(name, kind) for name in conn_ids for kind in QUEUES)]
+
+    def build():
+        # Whoever reads them makes Airflow know the assets.
+        reader = EmptyOperator(task_id="reader", inlets=known)
+        collect = SmsCollectOperator.partial(task_id="collect").expand(sms_conn_id=conn_ids)
+        wait = SmsReplySensor.partial(
+            task_id="wait", since="2026-01-01", sms_conn_id=conn_ids[0], soft_fail=True
+        ).expand(timeout=[0])
+        daily = SmsDeliveryDailyOperator.partial(task_id="daily").expand(start=["2026-11-01"])
+        others = SmsCollectOperator.partial(task_id="others", outlets=[own]).expand(sms_conn_id=conn_ids)
+        reader >> collect >> wait >> daily >> others
+
+    sandbox.queue_replies("wavecom", 1)
+    ended = run_dag(build)
+    assert ended.state == "success"
+    assert sorted(uri for uri, _ in ended.events) == [
+        "sms://daily/deliveries",
+        "sms://own/asset",
+        "sms://own/asset",
+        "sms://sms_beidoutong/reports",
+        "sms://sms_wavecom/replies",
+        "sms://sms_wavecom/reports",
+    ]
+    assert [extra["records"] for uri, extra in ended.events if uri.endswith("/reports")] == [3, 3]
 
 
 def test_a_transient_failure_is_retried_and_nothing_lands_twice(run_dag, connections, sandbox, rows):
