@@ -165,6 +165,11 @@ def _address(connection: Any, conn_id: str) -> tuple[URL, dict[str, Any]]:
             f"its type is {connection.conn_type!r}: a store is a connection of type sqlite, postgres or "
             "mysql, or has the extra sqlalchemy_scheme"
         )
+        if connection.conn_type == "generic":
+            msg += (
+                "; Airflow makes that of a type by --conn-type whose provider is not installed, so give "
+                "the connection by --conn-json or by a variable"
+            )
         raise PreflightError([msg], f"store connection {conn_id!r}")
     where = f"store connection {conn_id!r}"
     options = driver_options(extra, driver.partition("+")[2], where, password=bool(connection.password))

@@ -5,15 +5,17 @@ from __future__ import annotations
 import ast
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+FLAGS = re.MULTILINE | re.DOTALL
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-EXAMPLE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+EXAMPLE = re.compile(r"^```python\n(.*?)^```$", FLAGS)
 LINK = re.compile(r"\]\((?!https?:|#)([^)\s#]+)[^)]*\)")
 FIRST_DAG = re.compile(r"<!-- first-dag -->\n```python\n(.*?)```\n<!-- /first-dag -->", re.DOTALL)
 
@@ -74,6 +76,29 @@ def test_every_vendor_has_a_page_with_all_its_codes_and_fields():
         codes = {code for table in vendor.codes.values() for code in table}
         names = {field.name for field in fields_of(vendor)}
         assert [name for name in codes | names if f"| `{name}` |" not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("page", "conn_id", "conn_type"),
+    [("connections.md", "my_sms", "sms_smsadmin"), ("deployment.md", "sms_store", "postgres")],
+)
+@pytest.mark.usefixtures("airflow_database")
+def test_connections_are_added_with_their_types(page, conn_id, conn_type):
+    """Airflow's command makes another type of one that it does not know, and only warns."""
+    from airflow.models.connection import Connection
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete, select
+
+    added = re.search(
+        rf"^airflow (connections add {conn_id} .*?)\n(?:```|airflow)", read(ROOT / "docs" / page), FLAGS
+    )
+    assert added is not None
+    command = [str(Path(sys.executable).with_name("airflow")), *shlex.split(added[1].replace("\\\n", ""))]
+    subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - what the page says
+    with create_session() as session:
+        found = session.scalars(select(Connection.conn_type).where(Connection.conn_id == conn_id)).all()
+        session.execute(delete(Connection).where(Connection.conn_id == conn_id))
+    assert found == [conn_type]
 
 
 def test_first_dag_of_the_readme_runs(tmp_path, sandbox, rows, connections):

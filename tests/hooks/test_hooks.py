@@ -283,6 +283,7 @@ def test_each_store_has_a_spool_of_its_own(monkeypatch, tmp_path, store_connecti
     ("address", "says"),
     [
         ("http://somewhere/", "its type is 'http'"),
+        ("generic://db.example.com/sms", "its type is 'generic'.*--conn-json"),
         (None, "there is no such connection"),
     ],
 )
