@@ -65,7 +65,7 @@ class SmsHook(BaseHook):
         """
         from airflow_provider_sms.vendors.registry import vendor_of_type
 
-        conn_type = _connection(conn_id).conn_type
+        conn_type = account_connection(conn_id).conn_type
         vendor = vendor_of_type(conn_type or "", conn_id)
         hook_class = next((each for each in cls.__subclasses__() if each.vendor_name == vendor.name), cls)
         return hook_class(conn_id, store_conn_id=store_conn_id)
@@ -98,7 +98,7 @@ class SmsHook(BaseHook):
 
     def _check(self) -> tuple[Vendor, Account]:
         if self._checked is None:
-            vendor, account = check_connection(_connection(self.sms_conn_id), self.sms_conn_id)
+            vendor, account = check_connection(account_connection(self.sms_conn_id), self.sms_conn_id)
             if self.vendor_name not in {None, vendor.name}:
                 msg = (
                     f"it is of vendor {vendor.name!r}, this hook is for {self.vendor_name!r}: "
@@ -352,11 +352,6 @@ def _naming(made_up_key: str) -> Iterator[None]:
         raise
 
 
-def no_connection(conn_id: str) -> PreflightError:
-    """Make the error for an id that Airflow knows no connection of."""
-    return PreflightError([_NO_CONNECTION], f"connection {conn_id!r}")
-
-
 def was_found(error: Exception) -> bool:
     """Tell whether an error is about a connection that Airflow has and that is wrong."""
     if isinstance(error, PreflightError):
@@ -364,7 +359,14 @@ def was_found(error: Exception) -> bool:
     return isinstance(error, VendorRejected)
 
 
-def _connection(conn_id: str) -> Any:
+def account_connection(conn_id: str) -> Any:
+    """
+    Give the connection of an account; this blocks.
+
+    :param conn_id: its id.
+    :raises PreflightError: there is no such connection.
+    :raises VendorUnreachable: it cannot be looked up now.
+    """
     if (connection := find_connection(conn_id)) is not None:
         return connection
     if failure := failed_source(conn_id):
@@ -374,7 +376,7 @@ def _connection(conn_id: str) -> Any:
             f"AIRFLOW_CONN_{conn_id.upper()}"
         )
         raise VendorUnreachable(msg)
-    raise no_connection(conn_id)
+    raise PreflightError([_NO_CONNECTION], f"connection {conn_id!r}")
 
 
 def _extra(connection: Any, conn_id: str) -> dict[str, Any]:

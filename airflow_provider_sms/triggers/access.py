@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import ThreadPoolExecutor
 
     from airflow_provider_sms.gateway import Gateway
@@ -61,6 +62,7 @@ class Access:
         Look the connections up again, which did not work; tell whether they are others now.
 
         :raises PreflightError: they are missing or wrong (still).
+        :raises VendorUnreachable: the account's cannot be looked up now.
         :raises StoreUnavailable: the store is away.
         """
         before = self._opened
@@ -73,6 +75,7 @@ class Access:
         Give the gateway and the store.
 
         :raises PreflightError: a connection is missing or wrong.
+        :raises VendorUnreachable: the account's cannot be looked up now.
         :raises StoreUnavailable: the store is away.
         """
         if self._is_old():
@@ -88,28 +91,33 @@ class Access:
         return self._opened is None or time.monotonic() - self._looked_up > _KEEP_SECONDS
 
     async def _look_up(self) -> None:
-        from asgiref.sync import sync_to_async
-
-        from airflow_provider_sms.hooks.sms import no_connection
+        from airflow_provider_sms.hooks.outside import find_connection
+        from airflow_provider_sms.hooks.sms import account_connection
         from airflow_provider_sms.hooks.store import store_named
 
         account = await _connection(self._sms_conn_id)
         if account is None:
             # Airflow says the same when its own database does not answer: what worked is not given up for it.
-            if self._opened is None:
-                raise no_connection(self._sms_conn_id)
-            return
+            if self._opened is not None:
+                return
+            # It says so, too, where it answers only those who block, as in dag.test().
+            account = await self._in_thread(account_connection, self._sms_conn_id)
         # So, too, the store's: whether SQLite may be used where none is found is decided when it is opened.
-        store = await _connection(store_named(self._store_conn_id)) or self._store
+        name = store_named(self._store_conn_id)
+        store = await _connection(name) or self._store or await self._in_thread(find_connection, name)
         fields = tuple(getattr(each, name, None) for each in (account, store) for name in _FIELDS)
         if self._opened is None or fields != self._fields:
-            # Through asgiref, so that what Airflow's own code sends to its parent from there finds the loop.
-            check = sync_to_async(self._check, thread_sensitive=False, executor=self._threads)
             # The gateway before it is not closed here: a visit may be reading by it, whose page would be
             # lost. Each visit closes the one it was given, and none has a connection but for a visit.
-            self._opened = await check(account, store)
+            self._opened = await self._in_thread(self._check, account, store)
             self._store, self._fields = store, fields
         self._looked_up = time.monotonic()
+
+    async def _in_thread(self, work: Callable[..., Any], *given: Any) -> Any:
+        from asgiref.sync import sync_to_async
+
+        # Through asgiref, so that what Airflow's own code sends to its parent from there finds the loop.
+        return await sync_to_async(work, thread_sensitive=False, executor=self._threads)(*given)
 
     def _check(self, account: Any, store: Any) -> Opened:
         from airflow_provider_sms import metrics

@@ -7,7 +7,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_sms.errors import SmsError, StoreUnavailable
+from airflow_provider_sms.errors import SmsError, StoreUnavailable, VendorUnreachable
 
 if TYPE_CHECKING:
     from airflow_provider_sms.conditions import Found
@@ -91,7 +91,8 @@ async def pause(outcome: Outcome, interval: float) -> None:
 
 def mends_itself(error: Exception) -> bool:
     """Tell whether a question to the store only has to be asked again."""
-    return isinstance(error, StoreUnavailable)
+    # The account's connection is looked up for it as well, which may fail for a while.
+    return isinstance(error, StoreUnavailable | VendorUnreachable)
 
 
 def error_event(error: Exception) -> dict[str, str]:

@@ -201,3 +201,32 @@ def test_deferrable_by_default_where_airflow_says_so(connections):
     sensor = SmsReplySensor(task_id="wait", sms_conn_id="sms_wavecom")
     assert sensor.deferrable is False
     assert sensor._interval() == 60
+
+
+@pytest.mark.parametrize("store_too", [False, True])
+def test_waits_in_dag_test_by_connections_of_airflows_database(
+    run_dag, sandbox, store, monkeypatch, store_too
+):
+    """Where dag.test() and ``airflow dags test`` run a trigger, Airflow looks nothing up for a coroutine."""
+    from airflow.models.connection import Connection
+    from airflow.utils.session import create_session
+
+    account = sandbox.connection("wavecom")
+    fields = {name: account[name] for name in ("conn_type", "host", "port", "schema", "login", "password")}
+    added = [Connection(conn_id="kept_account", **fields)]
+    if store_too:
+        monkeypatch.delenv("AIRFLOW_CONN_SMS_STORE")
+        added.append(Connection(conn_id="sms_store", conn_type="sqlite", host=store.engine.url.database))
+    with create_session() as session:
+        session.add_all(added)
+    # The sensor's own look gets nothing, so it is the trigger that reads.
+    sandbox.faults.add(Fault("busy", vendor="wavecom", operation="replies"))
+    sandbox.queue_replies("wavecom", 1)
+    try:
+        ended = run_dag(lambda: reply_sensor(sms_conn_id="kept_account", timeout=20))
+    finally:
+        with create_session() as session:
+            for each in added:
+                session.delete(each)
+    assert ended.state == "success"
+    assert ended.xcoms["wait"]["replies"] == 1

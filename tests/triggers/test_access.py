@@ -77,3 +77,35 @@ def test_a_wait_outlives_a_look_up_that_fails(
     (event,) = asyncio.run(wait())
     assert event["status"] == "met"
     assert not list((tmp_path / "home").rglob("*.db"))
+
+
+def test_a_wait_outlives_an_account_that_cannot_be_looked_up(
+    connections, register, events_of, monkeypatch, sandbox
+):
+    """A triggerer that starts while a secrets backend is away ends no sensor's wait."""
+    from airflow.secrets.metastore import MetastoreBackend
+
+    def away(*_: object, **__: object):
+        raise ConnectionError("it does not answer")
+
+    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
+    monkeypatch.setattr(MetastoreBackend, "get_connection", away)
+    wait_id = register("sms_wavecom", WantedReplies(None, None, datetime(2020, 1, 1, tzinfo=UTC), 1))
+    sandbox.queue_replies("wavecom", 1)
+    trigger = SmsQueueTrigger(
+        wait_id=wait_id,
+        sms_conn_id="sms_wavecom",
+        queue="replies",
+        poll_interval=0.2,
+        store_conn_id="sms_store",
+    )
+
+    async def wait():
+        running = asyncio.create_task(events_of(trigger))
+        await asyncio.sleep(1)
+        assert not running.done()
+        connections("wavecom")
+        return await running
+
+    (event,) = asyncio.run(wait())
+    assert event["status"] == "met"
