@@ -33,7 +33,9 @@ def _form_field(field: ConnectionField) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": [field.kind, "null"]}
     if field.choices:
         schema["enum"] = list(field.choices)
-    if field.default not in {None, ""}:
+    # Where a name sounds like a secret (password_is_md5), Airflow's form has *** in place of the default
+    # and saves that. An empty switch is off.
+    if field.default not in {None, ""} and field.default is not False:
         schema["default"] = field.default
     if field.minimum is not None:
         schema["minimum"] = field.minimum

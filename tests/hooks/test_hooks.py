@@ -36,6 +36,19 @@ def test_a_connection_gives_its_vendors_hook(connections, vendor):
 
 
 @EACH_VENDOR
+@pytest.mark.filterwarnings("ignore")
+def test_a_form_that_is_saved_as_airflow_draws_it_is_a_connection(connections, vendor):
+    """Airflow draws and saves *** in place of a default if the field's name sounds like a secret."""
+    from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
+
+    drawn = {each.connection_type: each.extra_fields for each in HookMetaService.hook_meta_data()}
+    saved = {name: field["value"] for name, field in drawn[HOOKS[vendor].conn_type].items()}
+    given = SmsHook.for_connection(connections(vendor)).account
+    saved = {name: value for name, value in saved.items() if value is not None}
+    assert SmsHook.for_connection(connections(vendor, **saved)).account == given
+
+
+@EACH_VENDOR
 def test_airflow_finds_the_hook_of_the_type(vendor):
     """Connection type and class agree with what Airflow is told of this provider."""
     types = {each["connection-type"]: each for each in get_provider_info()["connection-types"]}
