@@ -38,7 +38,8 @@ _TABLES = {Queue.REPORTS: reports, Queue.REPLIES: replies}
 # Made once: with small pages, making a statement takes longer than running it.
 _page = (
     select(pages.c.page_id, pages.c.conn_id, pages.c.source, pages.c.landed_at)
-    .add_columns(pages.c.read_at, pages.c.started_at, ServerTime().label("now"))
+    .add_columns(pages.c.read_at, pages.c.started_at, pages.c.state, pages.c.purged_at)
+    .add_columns(ServerTime().label("now"))
     .where(pages.c.page_id == bindparam("this_page"))
     .with_for_update()
 )
@@ -96,6 +97,8 @@ class Landing:
         """
         Write a page's records as rows and the page's new state, both or neither.
 
+        Nothing is written of a page that was purged.
+
         :param records: the complete records in the vendor's order.
         :param read_at: stands in for the time of records that have none; by default the page's own.
         :param declared: how many records the vendor said the page has.
@@ -110,6 +113,9 @@ class Landing:
             if page is None:
                 msg = f"page {page_id} has no row in the SMS store: was it deleted?"
                 raise StoreUnavailable(msg)
+            if page.purged_at is not None:
+                # A push may come again after that: no later purge would take what it brought back.
+                return Landed(PageState(page.state), 0)
             table = _TABLES[Queue(queue)]
             columns, unfit = fit(table, _columns(records, read_at or page.read_at or page.started_at))
             places = events.places_to_write(connection, page, queue, table, columns, len(records))

@@ -17,7 +17,7 @@ from airflow_provider_sms.store import purging, schema
 from airflow_provider_sms.store.engine import Store
 from airflow_provider_sms.store.frames import refresh_delivery_daily
 from airflow_provider_sms.store.journal import Journal
-from airflow_provider_sms.store.landing import Landing
+from airflow_provider_sms.store.landing import Landed, Landing
 from airflow_provider_sms.store.ledger import Ledger
 from airflow_provider_sms.store.plans import PlannedBatch, PlannedSend, Replaced
 from airflow_provider_sms.store.purging import Purge, Purged
@@ -276,6 +276,24 @@ def test_what_was_pushed_a_moment_ago_is_still_joined(store, pushed_and_polled, 
     assert ask("SELECT count(*) FROM sms_pushed_events") == [(1,)]
     pushed_and_polled()
     assert ask("SELECT count(*) FROM sms_replies") == [(2,)]
+
+
+@pytest.mark.parametrize("queue", ["reports", "replies"])
+def test_a_push_that_comes_again_brings_nothing_back(store, make_report, make_reply, age, purge, queue):
+    """Its page is purged for good: what a repeat wrote would stay for ever."""
+    record = make_report(NUMBERS[0], "id1") if queue == "reports" else make_reply(NUMBERS[0], "私人的话")
+
+    def come():
+        page_id = Journal(store).push("sms_main", "smsadmin", queue, b"push", page_id="a push")
+        return Landing(store).land(page_id, "sms_main", "smsadmin", queue, [record])
+
+    assert come().records == 1
+    age()
+    purge()
+    purged = whole_dump(store)
+    assert come() == Landed(PageState.LANDED, 0)
+    assert whole_dump(store) == purged
+    assert NUMBERS[0] not in purged
 
 
 def test_one_connection_is_purged_alone(submitted, land, make_report, age, purge, ask):
