@@ -8,15 +8,16 @@ from urllib.parse import unquote_to_bytes
 
 from airflow_provider_sms import text
 from airflow_provider_sms.records import Pushed
-from airflow_provider_sms.vendors.smsadmin_queues import NUMBER, reply_of, report_of
+from airflow_provider_sms.vendors.smsadmin_queues import LOOSE_TIME, NUMBER, STATUS, reply_of, report_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from zoneinfo import ZoneInfo
 
 _MOBILE = re.compile(NUMBER)
-_TIME = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2} [0-9]{1,2}:[0-9]{2}:[0-9]{2}|")
-_WORD = re.compile(r"[0-9A-Za-z:_.-]{1,32}")
+# What is certain in a line of a poll is so in a field of its own.
+_TIME = re.compile(LOOSE_TIME)
+_STATUS = re.compile(STATUS)
 _CLASSES = {
     "mo": ("Message", "RevertTime"),  # §9
     "rpt": ("Report", "ReportTime"),  # §10
@@ -51,7 +52,7 @@ def read_event(query: str, body: bytes, charset: str, zone: ZoneInfo) -> Pushed:
     misfits = {
         "SmsName": not account,
         "Mobile": not _MOBILE.fullmatch(mobile),
-        "Report": value_name == "Report" and not _WORD.fullmatch(value.strip()),
+        "Report": value_name == "Report" and not _STATUS.fullmatch(value.strip()),
         # Whoever answers 200 has taken the only copy: a content that cannot be read stays bytes.
         "Message": value_name == "Message" and "\ufffd" in value,
         time_name: not _TIME.fullmatch(time),

@@ -29,10 +29,12 @@ _TIME = rf"{_MINUTE}:[0-9]{{2}}"
 _LINKID = "([0-9A-Za-z_-]{0,64})"
 _HEAD = rf"({NUMBER})/({_TIME})/{_LINKID}/"
 #: Where no field holds text of a person's own, nothing can be forged, and the loose forms are as certain.
-_LOOSE_HEAD = rf"({NUMBER})/((?:{_MINUTE}(?::[0-9]{{2}}(?:\.[0-9]{{1,7}})?)?)?)/{_LINKID}/"
+LOOSE_TIME = rf"(?:{_MINUTE}(?::[0-9]{{2}}(?:\.[0-9]{{1,7}})?)?)?"
+_LOOSE_HEAD = rf"({NUMBER})/({LOOSE_TIME})/{_LINKID}/"
 _EXTNO = r"/([0-9]{0,24})"
 #: §8; the statuses are listed nowhere, so any word is one.
-REPORT_LINE = re.compile(rf"{_LOOSE_HEAD}([^/\x00-\x1f]{{0,64}}){_EXTNO}")
+STATUS = r"[^/\x00-\x1f]{0,64}"
+REPORT_LINE = re.compile(rf"{_LOOSE_HEAD}({STATUS}){_EXTNO}")
 #: §7, ``reve_urlencode``: an escaped content holds neither "/" nor a line break.
 ESCAPED_REPLY_LINE = re.compile(rf"{_LOOSE_HEAD}((?:[0-9A-Za-z+_.~*!'(),:;@$=-]|%[0-9A-Fa-f]{{2}})*){_EXTNO}")
 #: §7, ``reve``: the content may hold "/"; the other fields cannot, so both ends of the line are certain.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_sms import errors
+from airflow_provider_sms import errors, text
 from airflow_provider_sms.vendors.smsadmin import SmsAdminVendor
+from airflow_provider_sms.wire import WireResponse
 
 SMSADMIN = SmsAdminVendor()
 
@@ -59,6 +60,17 @@ def test_a_text_cannot_forge_a_field(account):
     event = MO.replace("%CD%CB%B6%A9", "A&Mobile=13900000000")
     with pytest.raises(errors.WireFormatError, match="'Mobile' is given twice"):
         SMSADMIN.parse_push(account, event, b"")
+
+
+@pytest.mark.parametrize("time", ["2017-9-28 10:22", "2017-09-28 10:22:00.0", "0000-00-00 00:00:00", ""])
+@pytest.mark.parametrize("status", ["DELIVRD", "MK:100 C", "余额不足", ""])
+def test_a_time_and_a_status_are_read_as_in_a_page(account, time, status):
+    """What a poll would have taken is the same event when it is pushed."""
+    fields = {"Class": "rpt", "SmsName": "ID", "Mobile": "13802102102", "LinkId": "7"}
+    sent = text.form(fields | {"Report": status, "ReportTime": time}, "gbk").encode()
+    line = f"13802102102/{time}/7/{status}/".encode("gbk")
+    (polled,) = SMSADMIN.parse_reports(account, WireResponse(200, line)).records
+    assert SMSADMIN.parse_push(account, "", sent).record == polled
 
 
 @pytest.mark.parametrize("missing", ["Class", "SmsName", "Mobile", "Message", "LinkId", "RevertTime"])
