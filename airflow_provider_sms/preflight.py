@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_sms import text
 from airflow_provider_sms.recipients import MOBILE
-from airflow_provider_sms.redact import mask_number, mask_numbers, shown_names
+from airflow_provider_sms.redact import mask_numbers, shown_instead, shown_names
 from airflow_provider_sms.values import Unfit, as_text, is_narrow
 from airflow_provider_sms.vendors.base import Vendor
 
@@ -206,7 +206,7 @@ def _surely_fine(
 
 def _shown(raw: object) -> str:
     # pandas has several values for nothing, and masked they would be stars.
-    return "empty" if as_text(raw) is Unfit.EMPTY else repr(mask_number(str(raw).strip()))
+    return "empty" if as_text(raw) is Unfit.EMPTY else shown_instead(str(raw).strip())
 
 
 def _rows(rows: Sequence[int]) -> str:

@@ -21,6 +21,8 @@ _NUMBER = re.compile(
 )
 #: Of anything shorter, the ends that stay would be most of it.
 _SHORTEST_MASKABLE = 10
+#: How people write a number. Anything else that stands in its place may be a name or a text.
+_WRITTEN_NUMBER = re.compile(r"[0-9+().\s\-\u2010-\u2015]*", re.ASCII)
 #: A column's name that an error may show: nobody's number and, without a header line, nobody's name.
 _SHOWABLE = re.compile(r"(?!.*[0-9]{5})[A-Za-z_][A-Za-z0-9_]{0,39}")
 #: The same secret as other encoders write it.
@@ -32,6 +34,13 @@ def mask_number(mobile: str) -> str:
     if len(mobile) < _SHORTEST_MASKABLE:
         return "*" * len(mobile)
     return f"{mobile[:3]}****{mobile[-4:]}"
+
+
+def shown_instead(written: str) -> str:
+    """Show what was given in a number's place: masked, or if it is none, as long as it is."""
+    if _WRITTEN_NUMBER.fullmatch(written):
+        return mask_number(written)
+    return f"{len(written):,} characters, others than 0 to 9 among them"
 
 
 def mask_numbers(text: str) -> str:

@@ -29,6 +29,22 @@ def test_a_number_keeps_its_ends_if_they_are_not_most_of_it(number, shown):
 
 
 @pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("139-1234-56789", "139****6789"),
+        ("+86 (139) 1234 5678 9", "+86****78 9"),
+        ("139123", "******"),
+        ("139 1234 5678 张三", "16 characters, others than 0 to 9 among them"),
+        ("您的验证码是 8842", "11 characters, others than 0 to 9 among them"),
+        ("１３９１２３４５６７８", "11 characters, others than 0 to 9 among them"),
+    ],
+)
+def test_of_what_is_no_number_nothing_is_shown(written, shown):
+    """Where a wrong column was taken, the ends of a text may be its code, or somebody's name."""
+    assert redact.shown_instead(written) == shown
+
+
+@pytest.mark.parametrize(
     ("said", "shown"),
     [
         ("to 13800138000, 13912345678;", "to 138****8000, 139****5678;"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_sms import errors
 from airflow_provider_sms.notifications.wording import worded
 from airflow_provider_sms.recipients import MOBILE, from_values
-from airflow_provider_sms.redact import mask_number
+from airflow_provider_sms.redact import shown_instead
 from airflow_provider_sms.sending import SendOrder, send
 from airflow_provider_sms.store.storms import Held, Storms, digest_of
 from airflow_provider_sms.text import normalise_mobile
@@ -76,7 +76,9 @@ def raise_alert(hook: SmsHook, alert: Alert, log: Any) -> None:
 def _numbers(to: Any, *, landline: bool) -> tuple[list[str], list[str]]:
     given = from_values(to)[MOBILE]
     found = [normalise_mobile(each, landline=landline) for each in given]
-    wrong = [mask_number(str(each).strip()) for each, good in zip(given, found, strict=True) if good is None]
+    wrong = [
+        shown_instead(str(each).strip()) for each, good in zip(given, found, strict=True) if good is None
+    ]
     mobiles = list(dict.fromkeys(mobile for mobile in found if mobile))
     problems = []
     if wrong:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
@@ -151,6 +152,13 @@ def test_a_landline_number_goes_where_the_vendor_takes_it(sandbox, gateway_of, s
     with pytest.raises(PreflightError, match="no mainland Chinese mobile"):
         send_to(gateway_of("smsadmin"), ["02012345678"], "您好", send_key="other")
     assert sandbox.calls.count("smsadmin") == 0
+
+
+def test_a_text_in_a_numbers_place_is_not_shown(gateway_of, send_to):
+    with pytest.raises(PreflightError) as refused:
+        send_to(gateway_of("smsadmin"), ["您的验证码是 8842", "139 1234 5678 张三"], "您好")
+    assert "row 1 (11 characters" in str(refused.value)
+    assert not {"8842", "您的", "张三", "139"} & set(re.findall(r"\d+|[\u4e00-\u9fff]+", str(refused.value)))
 
 
 def test_an_extension_number_arrives(sandbox, gateway_of, send_to, numbers):
