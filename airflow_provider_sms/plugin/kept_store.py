@@ -81,10 +81,14 @@ class KeptStore:
             # Whoever comes later waits for what is left, and not at all behind a look-up that hangs.
             return work.result(max(0.0, self._began + LOOK_UP_SECONDS - time.monotonic()))
         except TimeoutError:
-            self._log.error("the look-up of the store's connection takes longer than %g s", LOOK_UP_SECONDS)
+            self._log.error("to open the SMS store takes longer than %g s", LOOK_UP_SECONDS)
         if (known := self._known.at(time.monotonic())) is not None:
             return known
-        msg = "the connection of the SMS store cannot be looked up: Airflow's database does not answer"
+        # Either may hang, and which of them does is seen by who looks at both.
+        msg = (
+            "the SMS store cannot be opened: its own database does not answer, or Airflow's does not, "
+            "which is asked for its connection"
+        )
         raise StoreUnavailable(msg)
 
     def _looking_up(self) -> tuple[Future[Store], bool]:

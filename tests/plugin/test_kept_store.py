@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -105,3 +106,12 @@ def test_who_has_no_store_yet_is_told_in_time(kept, hang):
         with pytest.raises(StoreUnavailable, match="does not answer"):
             kept.opened()
         assert time.monotonic() - began < longest
+
+
+def test_a_store_that_hangs_itself_is_told_as_such(kept, monkeypatch):
+    """Its database takes the connection and says nothing; Airflow's is well."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = {"conn_type": "postgres", "host": "127.0.0.1", "port": silent.getsockname()[1]}
+        monkeypatch.setenv("AIRFLOW_CONN_SMS_STORE", json.dumps(address))
+        with pytest.raises(StoreUnavailable, match="its own database does not answer"):
+            kept.opened()
