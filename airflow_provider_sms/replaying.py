@@ -38,6 +38,7 @@ class Replayed(NamedTuple):
     :param after: its state now.
     :param records: how many of its records are rows now.
     :param problem: why it did not land whole, without content.
+    :param kept: whether there are bytes to be read again another time.
     """
 
     page_id: str
@@ -45,6 +46,7 @@ class Replayed(NamedTuple):
     after: PageState | None
     records: int = 0
     problem: str = ""
+    kept: bool = True
 
     @property
     def whole(self) -> bool:
@@ -97,7 +99,7 @@ def _replay(gateway: Gateway, store: Store, page: PageRow) -> Replayed:
     if page.state in _DONE:
         return Replayed(page.page_id, page.state, page.state, page.records or 0)
     if hindrance := _hindrance(gateway, page):
-        return Replayed(page.page_id, page.state, page.state, page.records or 0, hindrance)
+        return Replayed(page.page_id, page.state, page.state, page.records or 0, hindrance, bool(page.body))
     try:
         parsed = _parse(gateway, page)
     except (errors.VendorRejected, errors.VendorBusy) as refusal:

@@ -95,6 +95,8 @@ def _told(done: Replayed) -> str:
     if done.whole:
         return f"{where}{done.before} -> {done.after}, {done.records} records"
     problem = mask_numbers(done.problem)
+    if done.after == "quarantined" and not done.kept:
+        return f"{where}stays quarantined, {done.records} of its records landed: {problem}"
     if done.after == "quarantined":
         return (
             f"{where}still quarantined, {done.records} of its records landed: {problem}. Its bytes are kept. "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from typing import Any
 
 import pytest
@@ -11,9 +12,11 @@ import pytest
 from airflow_provider_sms import errors
 from airflow_provider_sms.cli import replay
 from airflow_provider_sms.collecting import Collector
+from airflow_provider_sms.optouts import OptOuts
 from airflow_provider_sms.records import PageState, Queue
 from airflow_provider_sms.store.attention import find_pages
 from airflow_provider_sms.store.journal import Journal
+from airflow_provider_sms.store.purging import Purge
 from airflow_provider_sms.store.spool import SpooledPage
 from airflow_provider_sms.vendors.wavecom import WavecomVendor
 
@@ -86,6 +89,21 @@ def test_a_page_that_stays_says_what_to_do_next(sms, quarantined, monkeypatch):
         in said.out
     )
     assert f"'airflow sms pages --save FOLDER {page_id}'" in said.out
+
+
+def test_a_page_without_bytes_is_not_said_to_have_them(sms, store, quarantined):
+    """After a purge of quarantined pages as well, and of a push that was empty."""
+    quarantined(1)
+    time.sleep(0.01)
+    Purge(store, store.now(), OptOuts(), also_quarantined=True).run()
+    empty = Journal(store).push("sms_wavecom", "wavecom", "replies", b"")
+    Journal(store).quarantine(empty, "no event")
+    said = sms("replay", "--all-quarantined")
+    assert said.status == 1
+    assert "stays quarantined, 0 of its records landed: its bytes were purged\n" in said.out
+    assert "stays quarantined, 0 of its records landed: no bytes of it are kept\n" in said.out
+    assert "Its bytes are kept" not in said.out
+    assert "--save" not in said.out
 
 
 def test_a_suspect_page_has_nothing_to_read(sms, store, connections):
