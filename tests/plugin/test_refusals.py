@@ -156,6 +156,15 @@ def test_too_many_fields_are_refused(served, rows):
     assert rows("SELECT count(*) FROM sms_pages") == [0]
 
 
+@pytest.mark.parametrize("unescaped", [b"a b", "退订".encode("gbk"), b"a" * 66_000])
+def test_an_address_that_is_no_http_is_refused(served, rows, unescaped):
+    """By the server, before the receiver sees it; the documentation says so."""
+    target = b"/sms/push/sms_smsadmin?token=canary-token-5c1f2ab09d&Message=" + unescaped
+    answer = served.raw(b"POST " + target + b" HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert rows("SELECT count(*) FROM sms_pages") == [0]
+
+
 def test_a_slow_body_is_given_up_and_others_are_served_meanwhile(serve, rows):
     served = serve(limits={"body_seconds": 0.7})
     head = b"POST /sms/push/sms_smsadmin?token=canary-token-5c1f2ab09d HTTP/1.1\r\nHost: a\r\n"
