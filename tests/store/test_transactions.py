@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from airflow_provider_sms.errors import StoreUnavailable
+from airflow_provider_sms.store.engine import Store
 from airflow_provider_sms.store.leases import Leases
 from airflow_provider_sms.store.schema import leases, meta
 
@@ -98,3 +100,28 @@ def test_what_the_work_gives_is_given_back_once_it_is_committed(store):
     assert store.transact(work) == 7
     with store.reading() as connection:
         assert connection.scalar(select(meta.c.value).where(meta.c.name == "committed")) == "1"
+
+
+WAITING = text(
+    "SELECT count(*) FROM pg_stat_activity WHERE application_name = :us AND wait_event_type = 'Lock'"
+)
+
+
+@pytest.mark.parametrize("level", ["repeatable\\ read", "serializable"])
+def test_who_waited_for_a_lock_goes_on_whatever_the_servers_isolation_level(new_place, tmp_path, level):
+    """A statement that is committed by itself would fail as soon as the other one commits."""
+    place = new_place("postgresql", tmp_path)
+    options = f"{place.url.query['options']} -cdefault_transaction_isolation={level}"
+    url = place.url.update_query_dict({"options": options, "application_name": place.name})
+    store = Store.open(url, spool_dir=tmp_path / "spool")
+    mine = Leases(store).acquire("sms_main", "reports", "me", 60)
+    with ThreadPoolExecutor(1) as thread:
+        with store.begin() as connection:
+            connection.execute(leases.update().values(next_read_at=mine.expires_at))
+            released = thread.submit(Leases(store).release, mine, read=0.0)
+            # Each look takes a transaction's view of the statistics anew.
+            while not released.done() and not connection.scalar(WAITING, {"us": place.name}):
+                connection.execute(text("SELECT pg_stat_clear_snapshot(), pg_sleep(0.02)"))
+        assert released.result(20) is not None
+    assert Leases(store).holder("sms_main", "reports") is None
+    store.close()
