@@ -20,6 +20,7 @@ from airflow_provider_sms.store.steps import STEPS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from sqlalchemy import Table
     from sqlalchemy.engine import Connection, Engine
 
     from airflow_provider_sms.store.steps import Step
@@ -46,11 +47,14 @@ def bring_up(engine: Engine, steps: Sequence[Step] = STEPS) -> None:
         if _is_current(connection, target):
             return
         found = _version(connection)
+        # Of one that was cut off making them, perhaps by an older package: MySQL keeps what it has made.
+        begun = _tables(connection) if found is None else []
         if found is None:
             _create(connection)
         for step in steps:
-            if found is not None and step.version > found:
+            if begun or (found is not None and step.version > found):
                 step.run(connection)
+        _make_missing_indexes(connection, begun)
         create_views(connection)
         # Last of all: whatever was cut off before is taken up again, since it left the old version.
         _write_version(connection, target, new=found is None)
@@ -88,6 +92,17 @@ def _create(connection: Connection) -> None:
     # by many workers would deadlock on MySQL.
     if connection.scalar(select(func.count()).where(schema.meta.c.name == PROOF)) == 0:
         connection.execute(schema.meta.insert(), {"name": PROOF, "value": ""})
+
+
+def _tables(connection: Connection) -> list[Table]:
+    return [table for table in schema.metadata.sorted_tables if inspect(connection).has_table(table.name)]
+
+
+def _make_missing_indexes(connection: Connection, tables: Sequence[Table]) -> None:
+    # SQLAlchemy makes them together with their table only.
+    for table in tables:
+        for index in table.indexes:
+            index.create(connection, checkfirst=True)
 
 
 def _write_version(connection: Connection, version: int, *, new: bool) -> None:

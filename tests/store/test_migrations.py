@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -258,6 +259,52 @@ def test_a_migration_that_is_killed_anywhere_is_taken_up_again(old, release, sha
     assert last == "through"
     assert len(kills) > 6
     assert {line.split()[1] for line in kills} == {"True"}
+
+
+#: Make the tables in a process that is killed before a statement.
+CUT_OFF = """
+import os, signal, sys
+from sqlalchemy import event, make_url
+from airflow_provider_sms.store import dialects, migrations
+
+engine = dialects.make_engine(make_url(sys.argv[1]), {})
+
+@event.listens_for(engine, "before_cursor_execute")
+def strike(connection, cursor, statement, *_):
+    if sys.argv[2] in statement:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+migrations.bring_up(engine)
+"""
+
+
+@pytest.mark.parametrize("where", ["INDEX sms_batches_state ", "INDEX sms_recipients_mobile "])
+def test_tables_whose_making_was_cut_off_get_all_their_indexes(place, where, shared_stores, tmp_path):
+    """The one that keeps a number from being twice in a send is among them."""
+    done = subprocess.run([sys.executable, "-c", CUT_OFF, place.address, where], timeout=60, check=False)  # noqa: S603 - our own script
+    assert done.returncode == -signal.SIGKILL
+    store = opened(place, tmp_path)
+    assert shape(store.engine) == shape(shared_stores(place.dialect).engine)
+    store.close()
+
+
+def test_tables_whose_making_an_older_package_was_cut_off_at_are_made_and_brought_up_to_date(
+    old, shared_stores, tmp_path
+):
+    engine = create_engine(old.address)
+    with engine.begin() as connection:
+        for made_last in (
+            "DROP VIEW sms_message_status",
+            "DROP VIEW sms_messages",
+            "DELETE FROM sms_meta",
+            "DROP TABLE sms_watches",
+        ):
+            connection.exec_driver_sql(made_last)
+    engine.dispose()
+    store = opened(old, tmp_path)
+    assert shape(store.engine) == shape(shared_stores(old.dialect).engine)
+    store.prove_writable()
+    store.close()
 
 
 @pytest.fixture
