@@ -15,6 +15,7 @@ from sqlalchemy import create_engine, event, exc
 
 from airflow_provider_sms.errors import PreflightError
 from airflow_provider_sms.store.rested import ask_rested
+from airflow_provider_sms.store.sessions import begin_session
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Engine
@@ -41,8 +42,6 @@ _SQLITE_SWEEPING_CACHE = 16_384
 _CACHE = "sms_cache"
 _KNOWN = frozenset({"sqlite", "postgresql", "mysql", "mariadb"})
 _UTF8 = "UTF8"
-#: PostgreSQL's levels, one by two names, at which each statement sees what is committed by then.
-_JUDGED_BY_STATEMENT = frozenset({"read committed", "read uncommitted"})
 
 _log = logging.getLogger(__name__)
 
@@ -210,21 +209,10 @@ def _postgresql(url: URL, connect_args: dict[str, Any], pool: dict[str, Any]) ->
         **pool,
     )
     if engine.driver == "psycopg":
-        event.listen(engine, "connect", _on_psycopg_connect)
+        told = "prepare_threshold" in connect_args
+        event.listen(engine, "connect", lambda connection, _: begin_session(connection, may_prepare=told))
     ask_rested(engine)
     return engine
-
-
-def _on_psycopg_connect(connection: Any, record: object) -> None:
-    del record
-    # The engine's level is for transactions that psycopg begins. A statement that is committed by itself has
-    # the server's, and under a stricter one whoever waits for another's lock fails instead of going on.
-    began = connection.autocommit
-    connection.autocommit = True
-    level = connection.execute("SHOW default_transaction_isolation").fetchone()[0]
-    if level not in _JUDGED_BY_STATEMENT:
-        connection.execute("SET default_transaction_isolation TO 'read committed'")
-    connection.autocommit = began
 
 
 def _mysql(url: URL, connect_args: dict[str, Any], pool: dict[str, Any]) -> Engine:
