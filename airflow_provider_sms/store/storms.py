@@ -95,29 +95,33 @@ class Storms:
     def sent(self, held: dict[str, Held], digest: str) -> None:
         """Note that a text went out, or may have."""
         for mobile in held:
-            with self._store.begin() as connection:
-                for name in (digest, _ALL_TEXTS):
-                    row = storms.update().where(*self._of(mobile, name))
-                    connection.execute(row.values(pending_until=None))
+            self._store.transact(lambda connection: self._sent(connection, mobile, digest))  # noqa: B023 - called at once
+
+    def _sent(self, connection: Connection, mobile: str, digest: str) -> None:
+        for name in (_ALL_TEXTS, digest):
+            row = storms.update().where(*self._of(mobile, name))
+            connection.execute(row.values(pending_until=None))
 
     def failed(self, held: dict[str, Held], digest: str) -> None:
         """Note that a text surely did not go out: the next one may, and takes the counts along."""
         for mobile, missed in held.items():
-            with self._store.begin() as connection:
-                same = storms.update().where(*self._of(mobile, digest))
-                # Added, as others may have been held back while this one was on its way.
-                suppressed = storms.c.suppressed + missed.same
-                connection.execute(same.values(sent=0, suppressed=suppressed, pending_until=None))
-                other = storms.update().where(*self._of(mobile, _ALL_TEXTS))
-                counts = {"sent": storms.c.sent - 1, "suppressed": storms.c.suppressed + missed.other}
-                connection.execute(other.where(storms.c.sent > 0).values(pending_until=None, **counts))
+            self._store.transact(lambda connection: self._failed(connection, mobile, digest, missed))  # noqa: B023 - called at once
+
+    def _failed(self, connection: Connection, mobile: str, digest: str, missed: Held) -> None:
+        other = storms.update().where(*self._of(mobile, _ALL_TEXTS), storms.c.sent > 0)
+        # Added, as others may have been held back while this one was on its way.
+        counts = {"sent": storms.c.sent - 1, "suppressed": storms.c.suppressed + missed.other}
+        connection.execute(other.values(pending_until=None, **counts))
+        same = storms.update().where(*self._of(mobile, digest))
+        suppressed = storms.c.suppressed + missed.same
+        connection.execute(same.values(sent=0, suppressed=suppressed, pending_until=None))
 
     def _admit_one(self, mobile: str, digest: str) -> Held | None:
         # MySQL calls it a deadlock when several make the first row of a number at once.
         return self._store.transact(lambda connection: self._admit(connection, mobile, digest))
 
     def _admit(self, connection: Connection, mobile: str, digest: str) -> Held | None:
-        # The row of all texts first: it is the lock of the number.
+        # The row of all texts first, here and wherever both are changed: it is the lock of the number.
         hour = self._row(connection, mobile, _ALL_TEXTS)
         same = self._row(connection, mobile, digest)
         told_lately = same.sent > 0 and not same.died and same.age < self._window

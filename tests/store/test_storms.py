@@ -5,8 +5,9 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
+from airflow_provider_sms.store.schema import storms
 from airflow_provider_sms.store.storms import Held, Storms, digest_of
 
 NUMBERS = ["13800138000", "13800138001"]
@@ -105,3 +106,18 @@ def test_many_at_once_are_one_message_and_the_rest_is_counted(guard, age):
 def test_no_text_is_stored(guard, rows):
     say(guard)
     assert set(rows("SELECT digest FROM sms_storms")) == {TEXT, "*"}
+
+
+@pytest.mark.parametrize("note", ["sent", "failed"])
+def test_an_alert_that_ends_while_another_begins_waits_for_it(guard, store, note):
+    """Both change the number's two rows: in another order, the database would take one of them back."""
+    admitted = guard.admit(NUMBERS[:1], TEXT)
+    of_number = select(storms.c.sent).where(storms.c.mobile == NUMBERS[0]).with_for_update()
+    with ThreadPoolExecutor(1) as thread:
+        with store.begin() as connection:
+            connection.execute(of_number.where(storms.c.digest == "*")).one()
+            ended = thread.submit(getattr(guard, note), admitted.held, TEXT)
+            with pytest.raises(TimeoutError):
+                ended.result(0.5)
+            connection.execute(of_number.where(storms.c.digest == TEXT)).one()
+        ended.result(20)
