@@ -24,6 +24,8 @@ COPY_FROM = 200
 APPEND_BY_COPY_FROM = 10
 #: Rows that are joined and handed to the server at a time.
 _PIECE = 2_000
+#: Everybody may, unless a database's rights were taken from PUBLIC.
+_MAY_MAKE_TEMPORARY = "SELECT has_database_privilege(current_database(), 'TEMPORARY')"
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _SPECIAL = ("\\", "\t", "\n", "\r")
 
@@ -39,8 +41,8 @@ def append(connection: Connection, table: Table, columns: Mapping[str, Any], cou
 def upsert(
     connection: Connection, table: Table, columns: Mapping[str, Any], count: int, keep: Sequence[str]
 ) -> None:
-    """Insert or change rows, many of them by way of a temporary table."""
-    if count < COPY_FROM:
+    """Insert or change rows, many of them by way of a temporary table where the user may make one."""
+    if count < COPY_FROM or not connection.exec_driver_sql(_MAY_MAKE_TEMPORARY).scalar():
         executing.upsert(connection, table, columns, count, keep)
         return
     names = ", ".join(columns)

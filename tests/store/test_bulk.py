@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import traceback
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event, exc, select
+from sqlalchemy import create_engine, event, exc, select
 
 from airflow_provider_sms.errors import StoreUnavailable
 from airflow_provider_sms.store import bulk, plain
+from airflow_provider_sms.store.engine import Store
 from airflow_provider_sms.store.schema import replies
 
 NOON = datetime(2025, 3, 1, 4, 0, 0, 123_456, tzinfo=UTC)
@@ -103,6 +105,32 @@ def test_rows_that_are_there_get_the_new_values_but_for_those_that_stay(store, c
         bulk.upsert(connection, replies, newer, count, keep=("landed_at",))
         found = _rows(connection, "seq", "content", "landed_at")
     assert found == [(seq, "new", NOON if seq < count - 2 else LATER) for seq in range(count)]
+
+
+def test_many_rows_are_changed_without_the_right_to_temporary_tables(new_place, tmp_path):
+    """As of a user whose database was closed to PUBLIC, and who was granted the tables."""
+    place = new_place("postgresql", tmp_path)
+    server = create_engine(place.url.set(query={}), isolation_level="AUTOCOMMIT")
+    url = place.url.set(database=place.name, query={"options": f"-crole={place.name}"})
+    with server.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {place.name} ENCODING 'UTF8' TEMPLATE template0")
+        connection.exec_driver_sql(f"CREATE ROLE {place.name}")
+        try:
+            connection.exec_driver_sql(f"REVOKE ALL ON DATABASE {place.name} FROM PUBLIC")
+            connection.exec_driver_sql(f"GRANT CONNECT, CREATE ON DATABASE {place.name} TO {place.name}")
+            owner = create_engine(url)
+            with owner.begin() as writing:
+                writing.exec_driver_sql("CREATE SCHEMA sms")
+            owner.dispose()
+            url = url.update_query_dict({"options": f"-crole={place.name} -csearch_path=sms"})
+            with closing(Store.open(url, spool_dir=tmp_path)) as store, store.begin() as writing:
+                bulk.upsert(writing, replies, _columns(["old"] * 300), 300)
+                bulk.upsert(writing, replies, _columns(["new"] * 300), 300)
+                assert set(writing.scalars(select(replies.c.content))) == {"new"}
+        finally:
+            connection.exec_driver_sql(f"DROP DATABASE {place.name} WITH (FORCE)")
+            connection.exec_driver_sql(f"DROP ROLE {place.name}")
+    server.dispose()
 
 
 @pytest.mark.usefixtures("way")
