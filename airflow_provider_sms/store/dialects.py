@@ -130,7 +130,8 @@ def _sqlite(url: URL, connect_args: dict[str, Any], pool: dict[str, Any]) -> Eng
 def _make_file(database: str) -> None:
     if database.startswith("file:"):
         return
-    path = Path(database)
+    # SQLite follows a link to a file that is not there, and would make that one with a mode of its own.
+    path = Path(os.path.realpath(database))
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # SQLite gives its journal files the mode of the database, so this covers the raw pages there, too.
     try:

@@ -100,6 +100,16 @@ def test_a_sqlite_store_is_its_owners_alone(tmp_path):
     store.close()
 
 
+def test_a_sqlite_store_behind_a_link_is_its_owners_alone(tmp_path):
+    """Also where the link came first."""
+    link, target = tmp_path / "sms.db", tmp_path / "disk" / "real.db"
+    link.symlink_to(target)
+    store = Store.open(f"sqlite:///{link}", spool_dir=tmp_path)
+    store.prove_writable()
+    assert {stat.S_IMODE(file.stat().st_mode) for file in target.parent.iterdir()} == {0o600}
+    store.close()
+
+
 def test_a_sqlite_store_survives_a_power_cut(tmp_path):
     """WAL with synchronous=FULL: what was committed is on disk."""
     store = Store.open(f"sqlite:///{tmp_path}/sms.db", spool_dir=tmp_path)
