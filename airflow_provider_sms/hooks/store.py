@@ -54,8 +54,9 @@ def open_store(conn_id: str | None = None) -> Store:
 
     :param conn_id: id of a SQLite, PostgreSQL or MySQL connection, or of any whose extra
         ``sqlalchemy_scheme`` says how SQLAlchemy calls the database; the default one need not exist.
-    :raises PreflightError: the connection is missing or of another type, names no file or has an extra that
-        its driver does not take, or SQLite is used where workers run on several machines.
+    :raises PreflightError: the connection is missing or of another type, names no file or not by its whole
+        path, has an extra that its driver does not take, or SQLite is used where workers run on several
+        machines.
     :raises StoreUnavailable: the store does not answer, or is newer than this package; or its connection
         could not be looked up, or was used before and is not found now.
     """
@@ -186,11 +187,17 @@ def _address(connection: Any, conn_id: str) -> tuple[URL, dict[str, Any]]:
 
 def _sqlite_path(connection: Any, conn_id: str) -> str:
     # sqlite:////a/b.db arrives with an empty host and the path as schema; forms put it into the host.
+    default = airflow_home() / "sms" / "sms.db"
     if path := str(connection.host or ""):
-        return path
+        if path == _IN_MEMORY or Path(path).is_absolute():
+            return path
+        msg = (
+            f"its file {path!r} is no whole path, so that each process would have a store of its own, in the "
+            f"folder where it runs: give it from the root on, such as {default}"
+        )
+        raise PreflightError([msg], f"store connection {conn_id!r}")
     if path := str(connection.schema or "").lstrip("/"):
         return path if path == _IN_MEMORY else f"/{path}"
-    default = airflow_home() / "sms" / "sms.db"
     msg = (
         "it names no file, which SQLAlchemy takes for a store in memory: give the path of a file as its host "
         f"(where there is no connection {DEFAULT_STORE_CONN_ID!r}, that is {default})"

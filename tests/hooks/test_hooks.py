@@ -273,6 +273,16 @@ def test_a_connection_without_a_file_is_not_taken_for_the_file_in_airflows_home(
     assert not (tmp_path / "sms" / "sms.db").exists()
 
 
+@pytest.mark.parametrize("path", ["sms.db", "data/sms.db", "~/sms.db", "file:/data/sms.db"])
+def test_a_file_that_each_folder_has_another_of_is_no_store(monkeypatch, tmp_path, path):
+    """A send would be new to the ledger of whichever process runs elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AIRFLOW_CONN_SMS_STORE", json.dumps({"conn_type": "sqlite", "host": path}))
+    with pytest.raises(errors.PreflightError, match=f"its file '{path}' is no whole path"):
+        open_store()
+    assert not list(tmp_path.iterdir())
+
+
 def test_without_a_connection_the_store_is_a_file_in_airflows_home(monkeypatch, tmp_path):
     """Made on first use."""
     monkeypatch.delenv("AIRFLOW_CONN_SMS_STORE", raising=False)
