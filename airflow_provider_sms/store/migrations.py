@@ -14,7 +14,7 @@ from sqlalchemy import func, inspect, select, text
 
 from airflow_provider_sms.errors import StoreUnavailable
 from airflow_provider_sms.store import schema
-from airflow_provider_sms.store.renewing import create_views
+from airflow_provider_sms.store.renewing import create_views, hold_views
 from airflow_provider_sms.store.steps import STEPS
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ def bring_up(engine: Engine, steps: Sequence[Step] = STEPS) -> None:
         begun = _tables(connection) if found is None else []
         if found is None:
             _create(connection)
+        else:
+            hold_views(connection)
         for step in steps:
             if begun or (found is not None and step.version > found):
                 step.run(connection)

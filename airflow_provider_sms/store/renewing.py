@@ -17,6 +17,7 @@ from airflow_provider_sms.store.views import all_messages, message_status
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
+_VIEWS = ("sms_messages", "sms_message_status")
 #: PostgreSQL's word for columns that are gone, renamed or of another type.
 _OTHER_COLUMNS = "42P16"
 _DEPENDENT = text(
@@ -43,13 +44,27 @@ _GRANTS = text(
 )
 
 
+def hold_views(connection: Connection) -> None:
+    """
+    Wait until nobody reads the views, and let nobody begin to: to be called before their tables are changed.
+
+    On PostgreSQL whoever reads a view locks first it and then its tables. A change that locked the tables
+    first and the views at its end would deadlock with him.
+    """
+    if connection.dialect.name == "postgresql":
+        for name in _VIEWS:
+            # Changes nothing, as views that cannot be written have no such option. LOCK TABLE would go on to
+            # the tables of the first view before it comes to the second.
+            connection.exec_driver_sql(f"ALTER VIEW IF EXISTS {name} RESET (check_option)")
+
+
 def create_views(connection: Connection) -> None:
     """
     Make the views, or make them anew when their definition changed.
 
     :raises StoreUnavailable: a view has to be dropped for it, and views of others are made of it.
     """
-    for name, select_all in (("sms_messages", all_messages()), ("sms_message_status", message_status())):
+    for name, select_all in zip(_VIEWS, (all_messages(), message_status()), strict=True):
         body = str(select_all.compile(connection, compile_kwargs={"literal_binds": True}))
         if connection.dialect.name in {"mysql", "mariadb"}:
             # It commits each of these on its own: nobody shall find the view gone.

@@ -6,10 +6,12 @@ import re
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import MetaData, create_engine, inspect, select
+from sqlalchemy import MetaData, create_engine, inspect, select, text
 
 from airflow_provider_sms.errors import StoreUnavailable
 from airflow_provider_sms.records import BatchState
@@ -338,6 +340,24 @@ def test_what_others_made_of_the_views_goes_on(old_postgres, shared_stores, tmp_
     engine = create_engine(place.address)
     assert shape(engine) == shape(shared_stores("postgresql").engine)
     engine.dispose()
+
+
+@pytest.mark.parametrize("view", ["sms_messages", "sms_message_status"])
+def test_who_reads_a_view_meanwhile_is_waited_for(old_postgres, tmp_path, view):
+    """A reader locks the view before its tables: a change that had locked these would be in a deadlock."""
+    place, ask = old_postgres
+    engine = create_engine(place.address)
+    blocked = text("SELECT count(*) FROM pg_locks WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))")
+    with ThreadPoolExecutor(1) as thread:
+        with engine.begin() as reader:
+            reader.exec_driver_sql(f"ALTER VIEW {view} RESET (check_option)")
+            migrated = thread.submit(opened, place, tmp_path)
+            while not migrated.done() and not reader.scalar(blocked):
+                time.sleep(0.01)
+            assert reader.exec_driver_sql(f"SELECT count(*) FROM {view}").scalar() == 9  # noqa: S608
+        migrated.result(20).close()
+    engine.dispose()
+    assert ask("SELECT value FROM sms_meta WHERE name = 'schema_version'").scalar() == "2"
 
 
 def test_a_view_whose_columns_are_others_is_made_anew(old_postgres, shared_stores, tmp_path):
