@@ -168,8 +168,8 @@ def _address(connection: Any, conn_id: str) -> tuple[URL, dict[str, Any]]:
         )
         if connection.conn_type == "generic":
             msg += (
-                "; Airflow makes that of a type by --conn-type whose provider is not installed, so give "
-                "the connection by --conn-json or by a variable"
+                ". 'airflow connections add --conn-type' makes 'generic' of a type whose Airflow provider is "
+                "not installed: delete the connection, and add it by --conn-json, which needs no provider"
             )
         raise PreflightError([msg], f"store connection {conn_id!r}")
     where = f"store connection {conn_id!r}"
