@@ -17,7 +17,7 @@ from vendor_pages import write
 from airflow_provider_sms import errors
 from airflow_provider_sms.store import schema, views
 from airflow_provider_sms.store.frames import answers, daily, figures, messages, records, spending
-from airflow_provider_sms.store.frames.fields import Kind
+from airflow_provider_sms.store.frames.fields import CODE_MEANING, Kind
 from airflow_provider_sms.store.frames.outcomes import BY
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ PUBLIC = (
 TITLES: Mapping[str, str] = {
     "sms_batches": "One row per vendor call that sends.",
     "sms_messages": "A view: one row per recipient of a send.",
-    "sms_pages": "One row per read that deletes at the vendor, with the raw bytes.",
+    "sms_pages": "One row per read that deletes at the vendor, and per push, with the raw bytes.",
     "sms_reports": "One row per delivery report.",
     "sms_replies": "One row per reply.",
     "sms_balances": "One row per balance that a vendor told.",
@@ -54,38 +54,29 @@ VIEWS: Mapping[str, Callable[[], Select[Any]]] = {
 }
 #: What columns mean; ``table.column`` where the name alone is not enough.
 MEANINGS: Mapping[str, str] = {
-    "accepted": "messages that the vendor accepted",
     "accepted_count": "numbers the vendor took, where it says so",
     "attempts": "how often it was submitted",
     "batch_no": "number of the batch within its send, from 1",
     "body": "the raw bytes, as the vendor sent them",
-    "carrier": "mobile network, by the number's prefix",
     "checked_at": "when the vendor told it",
     "claim_expires_at": "when a submit under way counts as ended by a crash",
     "claim_owner": "who submits or submitted it: host, process and a random part",
     "conn_id": "id of the Airflow connection",
     "content": "the text of the reply, line breaks and all",
-    "day": "day of the submit in the account's time zone",
     "declared": "how many records the vendor said the page has",
-    "delivered": "messages reported as delivered",
     "delivery": (
         "`delivered` or `failed` once a report says so; `pending` when a report says it is not yet known; "
         "`silent` when there is none; `NULL` for messages that did not go out"
     ),
-    "delivery_rate": "delivered / accepted",
     "dismissed_at": "when a person said that nothing more can be done about it",
     "error": "why it is in this state",
-    "error_code": "the vendor's code of the failure, or an empty text",
+    "error_code": CODE_MEANING,
     "extno": "extension digits behind the sender's number",
-    "failed": "messages reported as failed",
     "framing_complete": "whether the body arrived whole",
     "framing_problem": "why it did not",
     "http_status": "HTTP status of the answer",
     "id": "id of the row",
-    "intended": "messages that were to be sent",
     "landed_at": "when the row was committed",
-    "latency_p50_seconds": "median of `latency_seconds` of delivered messages",
-    "latency_p95_seconds": "95th percentile of the same",
     "latency_seconds": "seconds from the submit (or the time it was scheduled for) to the report; to its "
     "reading, where a vendor's reports carry no time (wavecom)",
     "dag_id": "the DAG that sent it",
@@ -101,12 +92,12 @@ MEANINGS: Mapping[str, str] = {
     "purged_at": "when bytes, texts and numbers were purged",
     "queue": "`reports` or `replies`",
     "read_at": "when the bytes were committed",
-    "received_at": "when the person answered",
+    "received_at": "when the person answered; when it was read, where no time was told (wavecom)",
     "recipients": "numbers in the batch",
     "records": "how many records landed",
     "reference": "our own id of the last submit",
     "remaining": "what is left",
-    "reported_at": "when the report says it happened",
+    "reported_at": "when the report says it happened; when it was read, where it says no time (wavecom)",
     "segments": "messages it is charged as, all numbers together",
     "send_at": "when the vendor shall send it; `NULL` is at once",
     "send_id": "the send key's number in the store's own tables",
@@ -115,8 +106,7 @@ MEANINGS: Mapping[str, str] = {
     "message_ids": "one id per message in their order, as a JSON list",
     "seq": "place within the batch or page",
     "settled_at": "when the outcome was written down",
-    "settled_by": "what settled it: `answer`, `expiry` or `report`",
-    "silent": "accepted messages without a final report",
+    "settled_by": "what settled it: `answer`, `report`, `expiry` (its sender died) or `person`",
     "source": "`pull`, or `push`",
     "started_at": "when the read began, before the vendor was called",
     "state": "of the batch: `prepared` `submitting` `accepted` `rejected` `not_sent` `unknown`",
@@ -138,7 +128,11 @@ MEANINGS: Mapping[str, str] = {
     "sms_messages.content": "the text this recipient got",
     "sms_messages.segments": "messages it is charged as",
     "sms_message_status.segments": "messages it is charged as",
+    "sms_balances.source": "`check`, or `answer` where the answer to a send told it (beidoutong)",
+    "sms_message_status.error_code": f"{CODE_MEANING}; `NULL` without a report",
+    "sms_pages.landed_at": "when what it holds had landed",
     "sms_pages.state": "`reading` `read` `landed` `empty` `quarantined` `suspect`",
+    **{f"sms_delivery_daily.{field.name}": field.meaning for field in daily.FIELDS},
 }
 
 

@@ -132,7 +132,7 @@ def _connection(vendor: Vendor) -> str:
     extra = {field.name: "..." for field in vendor.fields if field.required}
     example: dict[str, Any] = {
         "conn_type": vendor.conn_type,
-        "schema": "http",
+        "schema": vendor.scheme,
         "host": vendor.host_example.partition(":")[0],
         "login": vendor.login_label,
         "password": "...",

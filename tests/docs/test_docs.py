@@ -101,6 +101,37 @@ def test_connections_are_added_with_their_types(page, conn_id, conn_type):
     assert found == [conn_type]
 
 
+@pytest.mark.usefixtures("generators")
+def test_the_tables_name_the_values_that_are_written():
+    """Columns of one name may hold different things in different tables."""
+    from reference_pages import tables
+
+    from airflow_provider_sms.records import BalanceSource
+    from airflow_provider_sms.store.frames import daily
+
+    told = {section.partition("\n")[0]: section for section in tables().split("## ")}
+    assert "| no | `pull`, or `push` |" in told["sms_pages"]
+    source = next(line for line in told["sms_balances"].splitlines() if line.startswith("| `source` |"))
+    assert all(f"`{value}`" in source for value in BalanceSource)
+    assert [field.name for field in daily.FIELDS if field.meaning not in told["sms_delivery_daily"]] == []
+
+
+@pytest.mark.usefixtures("generators")
+def test_the_connection_on_a_vendors_page_can_be_copied(monkeypatch):
+    """It has the scheme of the vendor's document: no credential is shown going out plain without need."""
+    from vendor_pages import page
+
+    from airflow_provider_sms.hooks.sms import SmsHook
+    from airflow_provider_sms.vendors.registry import vendors
+
+    for vendor in vendors().values():
+        shown = re.search(r"```json\n(.*?)```", page(vendor), re.DOTALL)
+        assert shown is not None
+        monkeypatch.setenv("AIRFLOW_CONN_COPIED", shown[1])
+        address = SmsHook.for_connection("copied").account.endpoint.base_url
+        assert address.partition("://")[0] == vendor.scheme, vendor.name
+
+
 def test_first_dag_of_the_readme_runs(tmp_path, sandbox, rows, connections):
     """A newcomer copies it as it stands; it sends, waits, and ends well."""
     found = FIRST_DAG.search(read(ROOT / "README.md"))

@@ -30,7 +30,11 @@ if TYPE_CHECKING:
     from airflow_provider_sms.store.engine import Store
 
 FIELDS = (
-    Field("day", Kind.DAY, "local day of the submit (of the plan, if it was never submitted)"),
+    Field(
+        "day",
+        Kind.DAY,
+        "day of the submit (of the plan, if it was never submitted), in the `timezone` of the refresh",
+    ),
     Field("conn_id", Kind.TEXT, "id of the Airflow connection"),
     Field("vendor", Kind.TEXT, "name of the vendor"),
     Field("carrier", Kind.TEXT, "mobile network, by the number's prefix, or `unknown`"),

@@ -32,6 +32,13 @@ class Kind(Enum):
     DAY = "day"
 
 
+#: What ``error_code`` says, wherever it is told.
+CODE_MEANING = (
+    "the code that came with the report, or an empty text; beidoutong may give one with deliveries, too "
+    "(`DELIVRD`)"
+)
+
+
 class Field(NamedTuple):
     """
     One column of a frame.

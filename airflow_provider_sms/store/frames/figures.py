@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from airflow_provider_sms.store.frames.asking import asked_days
-from airflow_provider_sms.store.frames.fields import Field, Kind
+from airflow_provider_sms.store.frames.fields import CODE_MEANING, Field, Kind
 from airflow_provider_sms.store.frames.outcomes import BY, OUTCOMES, By, Outcomes, Wish, outcomes_of
 from airflow_provider_sms.store.frames.reading import text_type
 
@@ -28,7 +28,7 @@ _KEYS = {
     "carrier": Field("carrier", Kind.TEXT, "mobile network, by the number's prefix, or `unknown`"),
     "province": Field("province", Kind.TEXT, "province, by the number's prefix, or `unknown`"),
     "template_id": Field("template_id", Kind.TEXT, "names the template; empty where all got one text"),
-    "error_code": Field("error_code", Kind.TEXT, "the vendor's code of the failure, or an empty text"),
+    "error_code": Field("error_code", Kind.TEXT, CODE_MEANING),
     "send_key": Field("send_key", Kind.TEXT, "names the send"),
 }
 _INTENDED = Field("intended", Kind.WHOLE, "messages that were to be sent")

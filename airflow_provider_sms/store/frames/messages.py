@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, func, or_
 
 from airflow_provider_sms.store.frames.asking import asked_span
-from airflow_provider_sms.store.frames.fields import Field, Kind
+from airflow_provider_sms.store.frames.fields import CODE_MEANING, Field, Kind
 from airflow_provider_sms.store.frames.reading import read
 from airflow_provider_sms.store.schema import batches, recipients
 from airflow_provider_sms.store.views import message_status
@@ -46,7 +46,7 @@ FIELDS = (
         "from the submit, or the time it was scheduled for, to `reported_at`: with wavecom to the reading;"
         " missing where an earlier submit of the batch was reported",
     ),
-    Field("error_code", Kind.LABEL, "the vendor's code of the failure, or an empty text"),
+    Field("error_code", Kind.LABEL, f"{CODE_MEANING}; missing without a report"),
     Field("template_id", Kind.LABEL, "names its template; missing where all got one text"),
 )
 CONTENT = Field("content", Kind.TEXT, "the text this recipient got")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from airflow_provider_sms.store.frames.asking import asked_span
-from airflow_provider_sms.store.frames.fields import Field, Kind
+from airflow_provider_sms.store.frames.fields import CODE_MEANING, Field, Kind
 from airflow_provider_sms.store.frames.reading import read
 from airflow_provider_sms.store.schema import balances, pages, replies, reports
 
@@ -34,9 +34,9 @@ REPORTS = (
     *_NAME,
     Field("status", Kind.LABEL, "`delivered` `failed` `pending` `unknown`"),
     Field("vendor_status", Kind.LABEL, "the status in the vendor's own words"),
-    Field("error_code", Kind.LABEL, "the vendor's code of the failure, or an empty text"),
+    Field("error_code", Kind.LABEL, CODE_MEANING),
     Field("extno", Kind.LABEL, "extension digits behind the sender's number"),
-    Field("reported_at", Kind.TIME, "when it happened"),
+    Field("reported_at", Kind.TIME, "when it happened; when it was read, where no time was told (wavecom)"),
     _SOURCE,
     _LANDED,
 )
@@ -45,7 +45,11 @@ REPLIES = (
     *_NAME,
     CONTENT,
     Field("extno", Kind.LABEL, "extension digits behind the sender's number"),
-    Field("received_at", Kind.TIME, "when the person answered"),
+    Field(
+        "received_at",
+        Kind.TIME,
+        "when the person answered; when it was read, where no time was told (wavecom)",
+    ),
     _SOURCE,
     _LANDED,
 )
