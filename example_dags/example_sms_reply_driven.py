@@ -150,13 +150,15 @@ def write_down(customers: Engine, page_id: str, seq: int, mobile: str, meaning: 
                 {"page_id": page_id, "seq": seq, "mobile": mobile, "meaning": meaning, "now": now},
             )
             if meaning == "opted_out":
-                connection.execute(
-                    text("""
-                        INSERT INTO sms_opt_outs SELECT :mobile, :now
-                        WHERE NOT EXISTS (SELECT 1 FROM sms_opt_outs WHERE mobile = :mobile)
-                    """),
-                    {"mobile": mobile, "now": now},
+                # One parameter in two places of a statement has two types to some drivers of PostgreSQL.
+                known = connection.execute(
+                    text("SELECT 1 FROM sms_opt_outs WHERE mobile = :mobile"), {"mobile": mobile}
                 )
+                if known.first() is None:
+                    connection.execute(
+                        text("INSERT INTO sms_opt_outs VALUES (:mobile, :now)"),
+                        {"mobile": mobile, "now": now},
+                    )
     except IntegrityError:
         return False
     return True
