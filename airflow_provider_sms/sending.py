@@ -48,8 +48,8 @@ __all__ = ["ON_UNKNOWN", "Origin", "SendOrder", "random_send_key", "send"]
 #: What Jinja and JSON make of nothing.
 _NO_KEY = frozenset({"none", "null", "nan", "undefined"})
 _WHAT_UNKNOWN_MEANS = (
-    "Unknown means that the vendor may have accepted it: nothing is sent again by itself. Collect the "
-    "account's reports, which settle what they mention, or look at the vendor's own records: "
+    "Unknown means that the vendor may have accepted it: nothing is sent again by itself. Where the vendor "
+    "gives reports, collect them: they settle what they mention. Or look at the vendor's own records: "
     "airflow sms settle '{}' shows what speaks for either and takes your decision. Then clear the task; with "
     "on_unknown='ignore' it lets be what is still unknown, with 'resend' it risks a second copy."
 )

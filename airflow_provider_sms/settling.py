@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_sms.errors import PreflightError
 from airflow_provider_sms.store.attention import unknown_batches
 from airflow_provider_sms.store.ledger import Ledger
+from airflow_provider_sms.vendors.base import Operation
 from airflow_provider_sms.vendors.registry import vendor_named
 
 if TYPE_CHECKING:
@@ -39,6 +40,17 @@ def settle_by_evidence(store: Store, send_key: str | None = None) -> list[tuple[
         by_number = not vendor_named(vendor).reports_bear_reference
         settled += ledger.settle_by_reports(key, by_number=by_number, landed=None)
     return settled
+
+
+def gives_reports(vendor: str) -> bool:
+    """
+    Tell whether a vendor gives delivery reports; of one that does not, silence says nothing.
+
+    :param vendor: its name.
+    :raises PreflightError: there is no such vendor.
+    """
+    known = vendor_named(vendor)
+    return known.supports(Operation.REPORTS) or known.supports(Operation.PUSH)
 
 
 def being_submitted(live: Sequence[LiveBatch]) -> str:

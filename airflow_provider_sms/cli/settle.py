@@ -104,7 +104,7 @@ def _lines(evidence: Evidence) -> Iterator[str]:
     yield f"recipients   {evidence.recipients:,}, charged as {evidence.segments:,} messages"
     yield f"submitted    {submitted}, attempt {evidence.attempts}"
     yield f"unknown by   {mask_numbers(evidence.error) or '-'}"
-    yield f"references   {', '.join(evidence.references)}"
+    yield f"references   {_references(evidence)}"
     yield (
         f"reports      {evidence.reports_by_id} bear its ids; of those on its numbers, "
         f"{evidence.unexplained} belong to no known batch and {evidence.explained} to other batches"
@@ -126,6 +126,15 @@ def _lines(evidence: Evidence) -> Iterator[str]:
     yield f"or           {command_line} --as not-sent --reason TEXT    (the next run sends it)"
 
 
+def _references(evidence: Evidence) -> str:
+    from airflow_provider_sms.vendors.registry import vendor_named
+
+    if vendor_named(evidence.vendor).reports_bear_reference:
+        return ", ".join(evidence.references)
+    # Whoever asked for one would hear that there is none, and take that for "not sent".
+    return f"{evidence.vendor} is given none: its support can search by account, time and number"
+
+
 def _balance(change: BalanceChange | None) -> str:
     from airflow_provider_sms.records import amount
 
@@ -141,10 +150,16 @@ def _balance(change: BalanceChange | None) -> str:
 
 
 def _verdict(evidence: Evidence) -> str:
+    from airflow_provider_sms.settling import gives_reports
+
     if evidence.unexplained:
         return (
             "reports that no known batch explains speak for accepted; other sends to these numbers, or ones "
             "not made by this package, may have caused them as well"
+        )
+    if not gives_reports(evidence.vendor):
+        return (
+            f"nothing speaks for either: {evidence.vendor} gives no reports. The vendor's own records decide"
         )
     if evidence.waiting:
         return (

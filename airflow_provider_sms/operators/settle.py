@@ -32,8 +32,9 @@ class SmsSettleOperator(BaseOperator):
     reports prove nothing, a person decides by ``airflow sms settle``.
 
     Reports may come for 72 hours. While they may, a failure can be retried: give the task retries that far
-    apart. After that the task fails for good. Batches that are being submitted, or were when their process
-    died, count as unknown as well, and a failure because of them can be retried.
+    apart. After that the task fails for good, and at once where the vendor gives no reports (linkws). Batches
+    that are being submitted, or were when their process died, count as unknown as well, and a failure because
+    of them can be retried.
 
     :param send_key: which send (templated).
     :param on_unknown: when batches stay unknown, ``fail`` (default) or ``ignore`` (templated).
@@ -109,7 +110,8 @@ class SmsSettleOperator(BaseOperator):
 
 
 def _may_still_come(store: Store, send_key: str, batch_nos: list[int]) -> bool:
+    from airflow_provider_sms.settling import gives_reports
     from airflow_provider_sms.store.settling import evidence_of
 
     found = (evidence_of(store, send_key, batch_no) for batch_no in batch_nos)
-    return any(evidence is not None and evidence.waiting for evidence in found)
+    return any(each is not None and each.waiting and gives_reports(each.vendor) for each in found)

@@ -77,13 +77,13 @@ class Evidence(NamedTuple):
     """
     Everything the store knows about one unknown batch; times are aware UTC.
 
-    :param references: our ids of all its submits; the vendor may find them in its own records.
+    :param references: our ids of all its submits; a vendor that is given them may find them in its records.
     :param reports_by_id: reports that bear one of its ids (and one of its numbers).
     :param mentions: a few of the reports on its numbers.
     :param unexplained: reports on its numbers whose id belongs to no other batch.
     :param explained: reports on its numbers that belong to other batches.
     :param window_end: until when its reports may come.
-    :param waiting: whether that time has not passed yet.
+    :param waiting: whether that time has not passed yet, if the vendor gives any.
     """
 
     send_key: str

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from airflow_provider_sms.records import Balance, BalanceSource, BatchState, DeliveryStatus, Report
 from airflow_provider_sms.store.balances import Balances
@@ -14,6 +16,7 @@ from airflow_provider_sms.store.journal import Journal
 from airflow_provider_sms.store.landing import Landing
 from airflow_provider_sms.store.ledger import Ledger
 from airflow_provider_sms.store.plans import PlannedBatch, PlannedSend
+from airflow_provider_sms.store.schema import batches
 
 NUMBERS = ("13812345678", "13900000002")
 
@@ -68,7 +71,7 @@ def test_the_evidence_is_shown_without_numbers(sms, store, sent, land, ledger):
         "send lost, batch 1",
         "recipients   2, charged as 2 messages",
         "unknown by   reset after the submit",
-        f"references   {reference}",
+        "references   wavecom is given none",
         "0 bear its ids; of those on its numbers, 1 belong to no known batch and 0 to other batches",
         "138****5678 delivered",
         "also sent    2 of its numbers by batch 1 of send rival (unknown)",
@@ -80,12 +83,30 @@ def test_the_evidence_is_shown_without_numbers(sms, store, sent, land, ledger):
     assert not any(number in said.out + said.err for number in NUMBERS)
     assert "您好" not in said.out + said.err
     assert "rival, batch 1" not in said.out
+    assert reference not in said.out
     assert ledger.batches("lost")[0].state is BatchState.UNKNOWN
 
 
 def test_without_a_sign_it_says_how_long_to_wait(sms, sent):
     sent()
     assert "nothing speaks for accepted yet. Its reports may come until" in sms("settle").out
+
+
+def test_the_references_are_those_that_the_vendor_can_search_for(sms, sent):
+    reference = sent(vendor="smsadmin")
+    assert f"references   {reference}\n" in sms("settle").out
+
+
+def test_of_a_vendor_without_reports_silence_says_nothing(sms, sent, store):
+    """Neither while they would be waited for, nor after."""
+    sent(vendor="linkws")
+    for _ in range(2):
+        said = sms("settle")
+        assert said.status == 1
+        assert "so far       nothing speaks for either: linkws gives no reports" in said.out
+        assert "against" not in said.out
+        with store.begin() as connection:
+            connection.execute(update(batches).values(submitted_at=store.now() - timedelta(days=9)))
 
 
 def test_what_reports_prove_settles_itself(sms, sent, land, ledger):

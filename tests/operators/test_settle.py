@@ -86,6 +86,17 @@ def test_after_the_last_report_it_fails_for_good(unknown, store):
     assert unknown
 
 
+def test_no_report_is_waited_for_where_the_vendor_gives_none(store, store_connection):
+    assert store_connection
+    ledger = Ledger(store)
+    send = PlannedSend("lost", "sms_linkws", "linkws", "f" * 64)
+    ledger.plan(send, [PlannedBatch(1, "planned", ("13800000001",), "您好【公司】")])
+    ledger.claim("lost", 1, "worker", 60, "reference")
+    ledger.settle("lost", 1, BatchState.UNKNOWN, owner="worker")
+    with pytest.raises(AirflowFailException, match="No more reports are expected: 'airflow sms settle'"):
+        settle()
+
+
 def test_it_can_be_told_to_let_be(unknown):
     assert settle(on_unknown="ignore") == {"settled": 0, "still_unknown": 2}
     assert unknown
