@@ -62,6 +62,7 @@ class SmsHook(BaseHook):
         :param conn_id: id of a connection of a type ``sms_<vendor>``.
         :param store_conn_id: as for the class.
         :raises PreflightError: the connection does not exist or is of no vendor's type.
+        :raises VendorUnreachable: Airflow cannot look the connection up now.
         """
         from airflow_provider_sms.vendors.registry import vendor_of_type
 
@@ -132,7 +133,7 @@ class SmsHook(BaseHook):
         :param send_key: what makes it the same send when it is tried again, for instance
             ``f"{run_id}/welcome"``. A task must give one; elsewhere it is random if empty, and both the log
             and errors name it.
-        :param send_at: when to send it; a time without a zone is meant in Chinese time.
+        :param send_at: when to send it; a time without a zone is meant in the account's (Chinese) time.
         :param extno: extension digits behind the sender's number.
         :param on_unknown: ``fail``, ``ignore`` or ``resend`` batches whose outcome is not known.
         :return: ``{"send_key", "recipients", "segments", "accepted", "rejected", "unknown", "not_sent"}``.
@@ -260,7 +261,10 @@ class SmsHook(BaseHook):
         try:
             balance = self.balance()
         except SmsError as error:
-            # Of one that is not saved yet, the id is Airflow's own and says nothing to whoever pressed Test.
+            # Of one that is not saved yet, the id is Airflow's own and says nothing to whoever pressed Test;
+            # of one that is not there, it is what is to be created or corrected.
+            if _is_missing(error):
+                return False, str(error)
             return False, str(error).replace(f"connection {self.sms_conn_id!r}", "this connection")
         return True, f"The vendor answered: {amount(balance.remaining, balance.unit)} left. Nothing was sent."
 
@@ -355,8 +359,12 @@ def _naming(made_up_key: str) -> Iterator[None]:
 def was_found(error: Exception) -> bool:
     """Tell whether an error is about a connection that Airflow has and that is wrong."""
     if isinstance(error, PreflightError):
-        return error.problems != (_NO_CONNECTION,)
+        return not _is_missing(error)
     return isinstance(error, VendorRejected)
+
+
+def _is_missing(error: Exception) -> bool:
+    return isinstance(error, PreflightError) and error.problems == (_NO_CONNECTION,)
 
 
 def account_connection(conn_id: str) -> Any:

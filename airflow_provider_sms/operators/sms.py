@@ -167,7 +167,8 @@ class SmsSendOperator(_SendOperator):
     :param sql_conn_id: connection of the database to ask (templated).
     :param path: a CSV or Parquet file with a column ``mobile`` (templated); any address that
         ``ObjectStoragePath`` knows.
-    :param send_at: when the vendor shall send it (templated); a time without a zone is meant in Chinese time.
+    :param send_at: when the vendor shall send it (templated); a time without a zone is meant in the account's
+        (Chinese) time.
     :param extno: extension digits behind the sender's number, where the vendor has them (templated).
     :param send_key: names this send (templated); dag, task, run and map index if empty. To send again on
         purpose, give a new one.

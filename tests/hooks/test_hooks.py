@@ -116,6 +116,15 @@ def test_the_test_button_tells_what_is_wrong(connections, sandbox, vendor, troub
         assert secret not in told
 
 
+def test_a_test_names_the_connection_that_is_not_there(store_connection):
+    """Nobody gave the id of the default one, so nobody could tell which to create."""
+    assert store_connection
+    worked, told = SmsHook().test_connection()
+    assert not worked
+    assert "connection 'sms_default'" in told
+    assert "there is no such connection: create it" in told
+
+
 @EACH_VENDOR
 def test_a_send_from_a_script(connections, sandbox, vendor):
     """At most once per key, like the operator's."""
