@@ -35,7 +35,8 @@ _VERDICTS: tuple[tuple[re.Pattern[str], Code], ...] = (
         Code(
             "the vendor does not accept the text: it holds a forbidden word, or lacks its signature",
             errors.ContentRejected,
-            "Change the text; the error's 'words' names the words, if the vendor named any",
+            "Change the text; SmsHook.send, not a task, tells the words in its error's 'words', if they were "
+            "named",
         ),
     ),
     (

@@ -38,7 +38,7 @@ _SUBMIT_CODES: Mapping[str, Code] = {  # §2, §3, §4
     "6": Code(
         "the text holds a forbidden word",
         errors.ContentRejected,
-        "Change the text; the word check of the hook names the words",
+        "Change the text; SmsHook.check_words names the words",
     ),
     "7": Code("the text is too long for the channel", errors.ContentRejected, "Shorten or divide the text"),
     "8": Code("the account is frozen", errors.NotAllowed, "Ask the vendor to unfreeze it"),

@@ -77,7 +77,7 @@ _CODES: Mapping[Operation, Mapping[str, Code]] = {
         "-3": Code(
             "the text holds a forbidden word",
             errors.ContentRejected,
-            "Change the text; the error's 'words' names what to change",
+            "Change the text; SmsHook.send, not a task, tells the word in its error's 'words'",
         ),
         "-4": Code(
             "more than 100 numbers in one call",

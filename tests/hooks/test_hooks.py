@@ -116,6 +116,22 @@ def test_the_test_button_tells_what_is_wrong(connections, sandbox, vendor, troub
         assert secret not in told
 
 
+def test_a_forbidden_word_is_told_by_the_hook_and_by_no_task(connections):
+    """The task's error says where it is to be had."""
+    from airflow.providers.common.compat.sdk import AirflowFailException
+
+    from airflow_provider_sms.operators.sms import SmsSendOperator
+
+    conn_id = connections("wavecom")
+    order = {"recipients": ["13800000000"], "content": "赌博"}
+    with pytest.raises(AirflowFailException, match=r"SmsHook\.send, not a task") as failed:
+        SmsSendOperator(task_id="send", sms_conn_id=conn_id, send_key="task", **order).execute({})
+    assert "赌博" not in str(failed.value)
+    with pytest.raises(errors.ContentRejected) as refused:
+        SmsHook.for_connection(conn_id).send(**order)
+    assert refused.value.words == ("赌博",)
+
+
 def test_a_test_names_the_connection_that_is_not_there(store_connection):
     """Nobody gave the id of the default one, so nobody could tell which to create."""
     assert store_connection
