@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseNotifier
 
+from airflow_provider_sms.errors import PreflightError
 from airflow_provider_sms.hooks.concealing import DiscreetFields
 from airflow_provider_sms.hooks.store import DEFAULT_STORE_CONN_ID
 
@@ -23,9 +24,10 @@ class SmsNotifier(DiscreetFields, BaseNotifier):
     Send an alert by SMS.
 
     The same text goes to the same number once per window, and a number gets so many alerts per hour; what
-    was held back is counted in the next message. A text that is too long is cut, and a character that the
-    vendor's charset lacks is sent as □: an alert must get out. Secrets that Airflow knows are masked. What
-    could not be sent is an error in the log.
+    was held back is counted in the next message. A text that is too long is cut, a character that the
+    vendor's charset lacks is sent as □, and what the text names and the callback does not have stays as it is
+    written: an alert must get out. Secrets that Airflow knows are masked. What could not be sent is an error
+    in the log.
 
     :param sms_conn_id: connection of the vendor's account (templated).
     :param to: a number, or several as a list or separated by commas (templated).
@@ -69,6 +71,21 @@ class SmsNotifier(DiscreetFields, BaseNotifier):
         for name, template in self._templates.items():
             setattr(self, name, template)
         super().render_template_fields(context, jinja_env)
+
+    def _rendered(
+        self, name: str, value: Any, context: Any, jinja_env: Environment, seen_oids: set[int]
+    ) -> Any:
+        try:
+            return super()._rendered(name, value, context, jinja_env, seen_oids)
+        except PreflightError as error:
+            problem = "; ".join(error.problems)
+            if name != "content":
+                raise
+        from airflow_provider_sms.notifications.gaps import Gap
+
+        rendered = super()._rendered(name, value, context, jinja_env.overlay(undefined=Gap), seen_oids)
+        self.log.warning("the alert goes out with gaps in its text: %s", problem)
+        return rendered
 
     def notify(self, context: Context) -> None:
         """

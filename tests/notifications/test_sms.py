@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import multiprocessing
+import re
 from types import SimpleNamespace
 
 import pytest
+from jinja2 import StrictUndefined
 
 from airflow_provider_sms.errors import AuthenticationFailed, PreflightError, SubmitNotSent, SubmitUnknown
 from airflow_provider_sms.notifications.sms import SmsNotifier, event_of
@@ -98,6 +100,20 @@ def test_two_notifiers_of_two_vendors_are_two_alerts(connections, sandbox):
         SmsNotifier(first, TO, "又失败【公司】").notify(context)
     SmsNotifier(second, TO, "又失败【公司】")(context)
     assert sandbox.count_messages("beidoutong") == 4
+
+
+def test_what_a_callback_does_not_have_keeps_no_alert_back(conn_id, texts, told):
+    """A callback of a DAG has no exception, and one of a run that timed out no task instance."""
+    from airflow.sdk import DAG
+
+    strict = DAG("strict", schedule=None, template_undefined=StrictUndefined).get_template_env()
+    text = "{{ run }}: {{ ti.task_id }} {{ (exception | string)[:12] }} 失败{% if reason %}!{% endif %}"
+    SmsNotifier(conn_id, TO[0], text)({"run": "r1"})
+    notifier = SmsNotifier(conn_id, TO[1], text)
+    notifier.render_template_fields({"run": "r1"}, strict)
+    notifier.notify({"run": "r1"})
+    assert texts() == [(mobile, "r1: {{ ti }} {{ exception 失败") for mobile in TO]
+    assert re.search(r"goes out with gaps in its text: .*UndefinedError: 'ti' is undefined", told())
 
 
 def test_a_template_that_cannot_be_rendered_is_not_quoted(conn_id, texts, told):
