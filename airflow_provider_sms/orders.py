@@ -11,6 +11,11 @@ ON_UNKNOWN = ("fail", "ignore", "resend")
 LONGEST_KEY = 250
 
 
+def as_typed(send_key: str) -> str:
+    """Write a send key as it is typed in a shell's command."""
+    return "'" + send_key.replace("'", "'\\''") + "'"
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """The task instance that sends; empty outside of Airflow. ``map_index`` is -1 for unmapped tasks."""

@@ -25,7 +25,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_sms import errors
-from airflow_provider_sms.orders import LONGEST_KEY, ON_UNKNOWN, Origin, SendOrder
+from airflow_provider_sms.orders import LONGEST_KEY, ON_UNKNOWN, Origin, SendOrder, as_typed
 from airflow_provider_sms.records import Balance, BalanceSource
 from airflow_provider_sms.send_keys import IT_STANDS, plan_or_go_on
 from airflow_provider_sms.store.balances import Balances
@@ -50,7 +50,7 @@ _NO_KEY = frozenset({"none", "null", "nan", "undefined"})
 _WHAT_UNKNOWN_MEANS = (
     "Unknown means that the vendor may have accepted it: nothing is sent again by itself. Where the vendor "
     "gives reports, collect them: they settle what they mention. Or look at the vendor's own records: "
-    "airflow sms settle '{}' shows what speaks for either and takes your decision. Then clear the task; with "
+    "airflow sms settle {} shows what speaks for either and takes your decision. Then clear the task; with "
     "on_unknown='ignore' it lets be what is still unknown, with 'resend' it risks a second copy."
 )
 
@@ -241,4 +241,4 @@ def _how_to_mend(refusal: errors.VendorRejected, summary: SendSummary, order: Se
 
 
 def _left_alone(summary: SendSummary) -> str:
-    return f" {_WHAT_UNKNOWN_MEANS.format(summary.send_key)}" if summary.unknown else ""
+    return f" {_WHAT_UNKNOWN_MEANS.format(as_typed(summary.send_key))}" if summary.unknown else ""

@@ -37,13 +37,13 @@ def run(args: Namespace) -> int:
         say(f"{counted(len(swept), 'page')} of this machine's spool went into the store")
     wanted = [*named, *swept]
     if args.all_quarantined:
-        # The oldest first, as they came.
+        # The oldest first, as they came. No parser can read one whose bytes are gone.
         found = find_pages(store, [PageState.QUARANTINED], conn_id=args.conn_id, dismissed=True)
-        wanted += [line.page_id for line in reversed(found)]
+        wanted += [line.page_id for line in reversed(found) if line.size]
     if not wanted:
         if not args.all_quarantined:
             stop("name the pages, or take --all-quarantined; 'airflow sms pages' lists what there is")
-        say("no page is quarantined")
+        say("no page is quarantined that has bytes to read")
         return 0
     return _replay_all(store, list(dict.fromkeys(wanted)))
 

@@ -46,7 +46,8 @@ def run(args: Namespace) -> int:
         f"{total.silent:,} silent, {total.waiting:,} without a report yet{unreported}"
     )
     if figures.attention.total:
-        say(f"{counted(figures.attention.total, 'thing')} on it need a person: airflow sms doctor")
+        need = "needs" if figures.attention.total == 1 else "need"
+        say(f"{counted(figures.attention.total, 'thing')} on it {need} a person: airflow sms doctor")
     return 0
 
 

@@ -97,6 +97,7 @@ def _show(store: Store, batch: UnknownBatch) -> None:
 
 
 def _lines(evidence: Evidence) -> Iterator[str]:
+    from airflow_provider_sms.orders import as_typed
     from airflow_provider_sms.redact import mask_numbers
 
     submitted = evidence.submitted_at.isoformat(timespec="seconds")
@@ -121,7 +122,7 @@ def _lines(evidence: Evidence) -> Iterator[str]:
         )
     yield f"balance      {_balance(evidence.balance)}"
     yield f"so far       {_verdict(evidence)}"
-    command_line = f"airflow sms settle '{evidence.send_key}' --batch {evidence.batch_no}"
+    command_line = f"airflow sms settle {as_typed(evidence.send_key)} --batch {evidence.batch_no}"
     yield f"decide by    {command_line} --as accepted --reason TEXT    (it is never sent again)"
     yield f"or           {command_line} --as not-sent --reason TEXT    (the next run sends it)"
 

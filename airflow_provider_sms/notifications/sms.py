@@ -123,11 +123,14 @@ def event_of(context: Context | dict[str, Any]) -> str:
 
     A callback that is called twice for one event sends once; a try more, or a cleared run, is another event.
     """
-    instance = _told(context, "ti")
+    instance, run = _told(context, "ti"), _told(context, "dag_run")
     if instance is not None:
         names = ("dag_id", "task_id", "run_id", "map_index", "try_number")
-        return "/".join(str(_told(instance, name)) for name in names)
-    run = _told(context, "dag_run")
+        tried = [_told(instance, name) for name in names]
+        # A cleared run that fails again may name a task that was not cleared, in its old try.
+        if cleared := _told(run, "clear_number"):
+            tried.append(cleared)
+        return "/".join(map(str, tried))
     if run is None:
         return ""
     deadline = _told(_told(context, "deadline"), "id")

@@ -93,7 +93,7 @@ def test_it_says_what_needs_a_person(sms, tmp_path, sandbox, connections):
         SmsHook.for_connection(connections("linkws")).send(["13812345601"], "您好【演示】", send_key="lost")
     said = sms("report", "--output", tmp_path / "page.html")
     assert said.status == 0
-    assert "1 thing on it need a person: airflow sms doctor" in said.out
+    assert "1 thing on it needs a person: airflow sms doctor" in said.out
 
 
 @pytest.mark.usefixtures("store_connection")

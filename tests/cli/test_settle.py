@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -90,6 +91,15 @@ def test_the_evidence_is_shown_without_numbers(sms, store, sent, land, ledger):
 def test_without_a_sign_it_says_how_long_to_wait(sms, sent):
     sent()
     assert "nothing speaks for accepted yet. Its reports may come until" in sms("settle").out
+
+
+@pytest.mark.parametrize("key", ["today's list", "a b", 'say "$HOME"'])
+def test_what_it_says_to_type_can_be_typed(sms, sent, ledger, key):
+    sent(key)
+    line = re.search(r"decide by    airflow sms (settle .* --reason) TEXT", sms("settle", key).out)
+    assert line is not None
+    assert sms(*shlex.split(line[1]), "seen there").status == 0
+    assert ledger.batches(key)[0].state is BatchState.ACCEPTED
 
 
 def test_the_references_are_those_that_the_vendor_can_search_for(sms, sent):

@@ -227,6 +227,7 @@ def test_events_are_named_by_what_happened():
     assert event_of({"ti": instance(3)}) == "etl/load/r1/-1/3"
     run = SimpleNamespace(dag_id="etl", run_id="r1", clear_number=2)
     assert event_of({"dag_run": run}) == "etl/r1/2"
+    assert event_of({"ti": instance(3), "dag_run": run}) == "etl/load/r1/-1/3/2", "a DAG's, cleared twice"
     assert event_of({"dag_run": {"dag_id": "etl", "dag_run_id": "r1"}, "deadline": {"id": 7}}) == "etl/r1/7"
 
 
