@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow_provider_sms import errors, pushes
 from airflow_provider_sms.filing import Filing, Tally
 from airflow_provider_sms.reading import Reader
-from airflow_provider_sms.records import Queue
+from airflow_provider_sms.records import PUSH, Queue
 from airflow_provider_sms.signals import done_despite_a_stop, unwound_signals
-from airflow_provider_sms.store.journal import PUSH, Journal
+from airflow_provider_sms.store.journal import Journal
 from airflow_provider_sms.store.leases import Leases
 from airflow_provider_sms.store.spool import Spool
 from airflow_provider_sms.vendors.base import Operation

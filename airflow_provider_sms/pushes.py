@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_sms import errors
-from airflow_provider_sms.records import Queue, Report
-from airflow_provider_sms.store.journal import PUSH, Journal
+from airflow_provider_sms.records import PUSH, Queue, Report
+from airflow_provider_sms.store.journal import Journal
 from airflow_provider_sms.store.landing import Landing
 from airflow_provider_sms.store.ledger import Ledger
 from airflow_provider_sms.store.refusals import landed_or_why_not

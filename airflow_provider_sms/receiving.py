@@ -18,9 +18,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_sms import errors, pushes
-from airflow_provider_sms.records import Queue
+from airflow_provider_sms.records import PUSH, Queue
 from airflow_provider_sms.store import events
-from airflow_provider_sms.store.journal import PUSH, Journal
+from airflow_provider_sms.store.journal import Journal
 from airflow_provider_sms.store.spool import Spool, SpooledPage
 
 if TYPE_CHECKING:

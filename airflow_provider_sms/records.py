@@ -49,6 +49,10 @@ class BatchState(StrEnum):
     UNKNOWN = "unknown"
 
 
+#: Where a page is from: a read of the vendor's queue, or the vendor himself.
+PULL, PUSH = "pull", "push"
+
+
 class PageState(StrEnum):
     """
     The life of a page in the journal.

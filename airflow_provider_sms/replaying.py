@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_sms import errors, pushes
 from airflow_provider_sms.gateway import Gateway
-from airflow_provider_sms.records import Page, PageState, Queue
+from airflow_provider_sms.records import PUSH, Page, PageState, Queue
 from airflow_provider_sms.store import replayed
-from airflow_provider_sms.store.journal import PUSH, Journal
+from airflow_provider_sms.store.journal import Journal
 from airflow_provider_sms.store.ledger import Ledger
 from airflow_provider_sms.store.refusals import land_page, what_is_missing
 from airflow_provider_sms.store.spool import Spool

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import exc, select
 
-from airflow_provider_sms.store.journal import PUSH
+from airflow_provider_sms.records import PUSH
 from airflow_provider_sms.store.schema import push_queues, pushed_events, replies
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import String, bindparam, exc, func, insert, literal_column, or_, select
+from sqlalchemy import exc, func, select
 
 from airflow_provider_sms.errors import StoreUnavailable
-from airflow_provider_sms.records import PageState, Queue
+from airflow_provider_sms.records import PULL, PUSH, PageState, Queue
+from airflow_provider_sms.store import page_statements as statements
 from airflow_provider_sms.store.clock import ServerTime
 from airflow_provider_sms.store.ids import new_id
-from airflow_provider_sms.store.prepared import Prepared
 from airflow_provider_sms.store.schema import pages
 from airflow_provider_sms.wire import WireResponse
 
@@ -25,90 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from sqlalchemy import ColumnClause, ColumnElement, FromClause, Insert, RowMapping, Select
+    from sqlalchemy import ColumnElement, RowMapping, Select
 
     from airflow_provider_sms.store.engine import Store
 
 _OWNER_LENGTH = 250
-PULL = "pull"
-PUSH = "push"
-#: So many seconds the rows of reads stay that found their queue empty.
-EMPTY_READS_STAY = 3600.0
-
-_READING: ColumnClause[str] = literal_column(f"'{PageState.READING.value}'")
-_begun = Prepared(
-    pages.insert().values(
-        page_id=bindparam("page"),
-        conn_id=bindparam("conn"),
-        vendor=bindparam("of_vendor"),
-        queue=bindparam("of_queue"),
-        source=literal_column(f"'{PULL}'"),
-        state=_READING,
-        owner=bindparam("reader"),
-        started_at=ServerTime(),
-    )
-)
-
-
-def _begun_after_one_of(rows: FromClause, *conditions: ColumnElement[bool]) -> Insert:
-    return insert(pages).from_select(
-        ["page_id", "conn_id", "vendor", "queue", "source", "state", "owner", "started_at"],
-        select(bindparam("next_page", type_=String()), rows.c.conn_id, rows.c.vendor, rows.c.queue)
-        .add_columns(literal_column(f"'{PULL}'"), _READING, rows.c.owner, ServerTime())
-        .where(*conditions),
-    )
-
-
-_begun_after = Prepared(_begun_after_one_of(pages, pages.c.page_id == bindparam("page")))
-_keep = (
-    pages.update()
-    .where(pages.c.page_id == bindparam("page"))
-    .where(or_(pages.c.state == _READING, pages.c.state == literal_column(f"'{PageState.SUSPECT.value}'")))
-    .values(
-        state=literal_column(f"'{PageState.READ.value}'"),
-        read_at=ServerTime(),
-        body=bindparam("raw_body"),
-        framing_complete=bindparam("whole"),
-        framing_problem=bindparam("why"),
-        http_status=bindparam("http"),
-        error=bindparam("why"),
-        dismissed_at=None,
-    )
-)
-_kept = Prepared(_keep)
-# Here and below, two things at once are for PostgreSQL, whose statements may change both.
-_kept_and_begun = Prepared(
-    _begun_after_one_of(_keep.returning(pages.c.conn_id, pages.c.vendor, pages.c.queue, pages.c.owner).cte())
-)
-_close_empty = (
-    pages.update()
-    .where(pages.c.page_id == bindparam("page"), pages.c.state == literal_column(f"'{PageState.READ.value}'"))
-    .values(
-        state=literal_column(f"'{PageState.EMPTY.value}'"),
-        records=literal_column("0"),
-        declared=bindparam("said"),
-        error=None,
-        landed_at=ServerTime(),
-    )
-)
-_forget = (
-    pages.delete()
-    .where(pages.c.conn_id == bindparam("conn"), pages.c.queue == bindparam("of_queue"))
-    .where(pages.c.state == literal_column(f"'{PageState.EMPTY.value}'"))
-    .where(pages.c.started_at < ServerTime(-EMPTY_READS_STAY))
-    .where(pages.c.source == literal_column(f"'{PULL}'"), pages.c.error.is_(None))
-)
-_empty, _forgotten = Prepared(_close_empty), Prepared(_forget)
-_empty_and_forgotten = Prepared(_close_empty.add_cte(_forget.returning(pages.c.page_id).cte()))
-_open = Prepared(
-    select(pages.c.page_id)
-    .where(pages.c.conn_id == bindparam("conn"), pages.c.queue == bindparam("of_queue"))
-    .where(or_(pages.c.state == _READING, pages.c.state == literal_column(f"'{PageState.READ.value}'")))
-    .limit(literal_column("1"))
-)
-_withdrawn = Prepared(
-    pages.delete().where(pages.c.page_id == bindparam("page"), pages.c.state == _READING),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +101,7 @@ class Journal:
         """
         page_id = page_id or new_id()
         values = {"page": page_id, "conn": conn_id, "of_vendor": vendor, "of_queue": queue}
-        self._store.run(_begun, **values, reader=owner[:_OWNER_LENGTH])
+        self._store.run(statements.BEGUN, **values, reader=owner[:_OWNER_LENGTH])
         return page_id
 
     def keep(
@@ -215,21 +136,21 @@ class Journal:
         if self._kept_at_once(values, ahead):
             return
         with self._store.begin() as connection:
-            if _kept.run(connection, **values).rowcount == 0:
+            if statements.KEPT.run(connection, **values).rowcount == 0:
                 state = connection.scalar(select(pages.c.state).where(pages.c.page_id == page_id))
                 if state is None:
                     msg = f"page {page_id} has no row in the SMS store: was it deleted?"
                     raise StoreUnavailable(msg)
             if ahead:
-                _begun_after.run(connection, page=page_id, next_page=ahead)
+                statements.BEGUN_AFTER.run(connection, page=page_id, next_page=ahead)
 
     def _kept_at_once(self, values: dict[str, Any], ahead: str) -> bool:
         """Do all of it by one statement, if that is enough; otherwise nothing is done."""
         if not ahead:
-            return self._store.run(_kept, **values) == 1
+            return self._store.run(statements.KEPT, **values) == 1
         if self._store.dialect != "postgresql":
             return False
-        return self._store.run(_kept_and_begun, **values, next_page=ahead) == 1
+        return self._store.run(statements.KEPT_AND_BEGUN, **values, next_page=ahead) == 1
 
     def close_empty(self, page_id: str, conn_id: str, queue: str, declared: int | None = None) -> bool:
         """
@@ -243,14 +164,14 @@ class Journal:
         """
         these, this = {"conn": conn_id, "of_queue": queue}, {"page": page_id, "said": declared}
         if self._store.dialect == "postgresql":
-            return self._store.run(_empty_and_forgotten, **these, **this) == 1
+            return self._store.run(statements.FOUND_EMPTY_AND_FORGOTTEN, **these, **this) == 1
         with self._store.begin() as connection:
-            _forgotten.run(connection, **these)
-            return _empty.run(connection, **this).rowcount == 1
+            statements.FORGOTTEN.run(connection, **these)
+            return statements.FOUND_EMPTY.run(connection, **this).rowcount == 1
 
     def withdraw(self, page_id: str) -> None:
         """Take back the intent of a read that surely did not happen: nothing is to be seen of it."""
-        self._store.run(_withdrawn, page=page_id)
+        self._store.run(statements.WITHDRAWN, page=page_id)
 
     def close_unread(self, page_id: str, state: PageState, error: str = "") -> bool:
         """
@@ -291,7 +212,7 @@ class Journal:
     def has_open(self, conn_id: str, queue: str) -> bool:
         """Tell whether a queue has pages that are being read, or were read and have not landed."""
         with self._store.asking() as connection:
-            return _open.run(connection, conn=conn_id, of_queue=queue).first() is not None
+            return statements.ANY_OPEN.run(connection, conn=conn_id, of_queue=queue).first() is not None
 
     def mark_suspects(self, conn_id: str, queue: str, keep: str = "") -> list[str]:
         """

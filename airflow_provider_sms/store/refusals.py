@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import exc
 
 from airflow_provider_sms.errors import StoreUnavailable
-from airflow_provider_sms.records import PageState, Queue
+from airflow_provider_sms.records import PULL, PageState, Queue
 from airflow_provider_sms.store.failures import describe, is_refusal
 from airflow_provider_sms.store.ids import new_id
-from airflow_provider_sms.store.journal import PULL
 from airflow_provider_sms.store.landing import Landing
 from airflow_provider_sms.store.schema import pages
 

@@ -28,9 +28,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from airflow_provider_sms.errors import StoreUnavailable
-from airflow_provider_sms.records import PageState
+from airflow_provider_sms.records import PULL, PageState
 from airflow_provider_sms.replacing import sync_folder
-from airflow_provider_sms.store.journal import PULL
 from airflow_provider_sms.store.refusals import prove_that_it_takes_pages
 from airflow_provider_sms.store.schema import pages
 
