@@ -26,7 +26,8 @@ from airflow_provider_sms.records import BatchState, PageState, Queue
 from airflow_provider_sms.store import bulk
 from airflow_provider_sms.store.clock import ServerTime
 from airflow_provider_sms.store.explaining import WINDOW
-from airflow_provider_sms.store.number_hash import MARK, pseudonym
+from airflow_provider_sms.store.number_hash import pseudonym
+from airflow_provider_sms.store.purged_reports import on_unpurged_batch, reports_on, still_whole
 from airflow_provider_sms.store.schema import (
     batch_ids,
     batches,
@@ -40,13 +41,12 @@ from airflow_provider_sms.store.schema import (
     waits,
 )
 from airflow_provider_sms.store.turns import take_turn
-from airflow_provider_sms.store.views import belongs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, FromClause, Row, Select, Table
+    from sqlalchemy import ColumnElement, Row, Select, Table
     from sqlalchemy.engine import Connection
 
     from airflow_provider_sms.optouts import OptOuts
@@ -158,13 +158,13 @@ class Purge:
     def _count_reports(self, connection: Connection, old_batches: Any) -> int:
         old = self._old_pages().where(pages.c.queue == Queue.REPORTS).subquery()
         alone = select(func.count()).select_from(reports).join(old, old.c.page_id == reports.c.page_id)
-        theirs = _reports_of(
+        theirs = reports_on(
             and_(batch_ids.c.send_id == old_batches.c.send_id, batch_ids.c.batch_no == old_batches.c.batch_no)
         )
-        theirs = theirs.select_from(old_batches).where(~_of_unpurged_batch(but=old_batches))
+        theirs = theirs.select_from(old_batches).where(~on_unpurged_batch(but=old_batches))
         named = select(func.count()).select_from(theirs.distinct().subquery())
         return sum(
-            connection.scalar(statement) or 0 for statement in (alone.where(~_of_unpurged_batch()), named)
+            connection.scalar(statement) or 0 for statement in (alone.where(~on_unpurged_batch()), named)
         )
 
     def run(self, told: Callable[[Purged], None] = lambda _: None) -> Purged:
@@ -247,7 +247,9 @@ class Purge:
                 return None
             chunk = list(_up_to(found, _ROWS))
             ids = [page.page_id for page in chunk]
-            going = select(reports).where(reports.c.page_id.in_(ids), ~_of_unpurged_batch(), _whole(reports))
+            going = select(reports).where(
+                reports.c.page_id.in_(ids), ~on_unpurged_batch(), still_whole(reports)
+            )
             found_reports = _rewrite(connection, reports, connection.execute(going).all(), key)
             purged_replies, kept = self._purge_replies(connection, ids, key)
             _close_pages(connection, ids)
@@ -300,7 +302,7 @@ class Purge:
             connection.execute(emptied.values(content="", vendor_text=None, purged_at=ServerTime()))
             # While their recipients' numbers are still there to be joined. What another batch needs as well
             # goes with the last of them.
-            theirs = _reports_of(_in_batches(batch_ids, chunk)).where(~_of_unpurged_batch())
+            theirs = reports_on(_in_batches(batch_ids, chunk)).where(~on_unpurged_batch())
             found_reports = _rewrite(connection, reports, connection.execute(theirs.distinct()).all(), key)
             rows = connection.execute(select(recipients).where(_in_batches(recipients, chunk))).all()
             _rewrite(connection, recipients, rows, key, content=None, template_values=None)
@@ -336,45 +338,6 @@ def _in_batches(table: Table, chunk: Sequence[Row[Any]]) -> ColumnElement[bool]:
             for send_id, numbers in by_send.items()
         )
     )
-
-
-def _whole(table: Table) -> ColumnElement[bool]:
-    return table.c.mobile.not_like(f"%{MARK}%")
-
-
-def _reports_of(these: ColumnElement[bool]) -> Select[Any]:
-    return select(reports).where(these, _of_batch(batch_ids, batches, recipients), _whole(reports))
-
-
-def _of_batch(ids: FromClause, sent: FromClause, to: FromClause) -> ColumnElement[bool]:
-    # As views.py joins a report to its message: by an id of its batch, by its number, and by its account.
-    return and_(
-        ids.c.vendor_message_id == reports.c.vendor_message_id,
-        ids.c.vendor == reports.c.vendor,
-        sent.c.send_id == ids.c.send_id,
-        sent.c.batch_no == ids.c.batch_no,
-        to.c.send_id == ids.c.send_id,
-        to.c.batch_no == ids.c.batch_no,
-        to.c.mobile == reports.c.mobile,
-        belongs(sent),
-    )
-
-
-def _of_unpurged_batch(but: FromClause | None = None) -> ColumnElement[bool]:
-    """
-    Say whether a report is on a message of a batch that is not purged.
-
-    :param but: batches that do not count, one of which is in the statement around this.
-    """
-    ids, sent, to = batch_ids.alias("their_ids"), batches.alias("their_batches"), recipients.alias("them")
-    statement = select(1).where(_of_batch(ids, sent, to), sent.c.purged_at.is_(None))
-    if but is None:
-        return statement.correlate(reports).exists()
-    # Nearly every report is on that one alone: the rest is hardly ever looked at.
-    others = or_(sent.c.send_id != but.c.send_id, sent.c.batch_no != but.c.batch_no)
-    going = but.alias("going")
-    goes = exists().where(going.c.send_id == sent.c.send_id, going.c.batch_no == sent.c.batch_no)
-    return statement.where(others, ~goes).correlate(reports, but).exists()
 
 
 def _rewrite(
