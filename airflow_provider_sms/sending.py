@@ -30,6 +30,7 @@ from airflow_provider_sms.records import Balance, BalanceSource
 from airflow_provider_sms.send_keys import IT_STANDS, plan_or_go_on
 from airflow_provider_sms.store.balances import Balances
 from airflow_provider_sms.store.ledger import Ledger
+from airflow_provider_sms.store.statistics import have_seen
 from airflow_provider_sms.submitting import Submitting
 from airflow_provider_sms.vendors.base import Operation
 
@@ -104,6 +105,8 @@ def send(
         raise _counted(failure, ledger, order.send_key) from failure
     _keep_balance(gateway, store, submitting.judge.remaining)
     summary = ledger.summary(order.send_key)
+    with suppress(errors.StoreUnavailable):
+        have_seen(store, summary.recipients)
     result = _conclude(summary, submitting.judge, order, log)
     if own.left_out:
         raise errors.PreflightError([own.left_out], "send", summary.in_words())
