@@ -106,6 +106,11 @@ def _pairs(raw: bytes, charset: str) -> Iterator[tuple[str, str]]:
             if piece.strip():
                 value, between = value + between, b""
             continue
+        if known is None and name == "Message" and b"%" not in value:
+            # "Q&A=none" of somebody's, or a field that no document knows: dropped, or added to the text, it
+            # might be a part of it that is lost, or none. Where the text is escaped, it is a field.
+            msg = "what follows the field 'Message' may be a part of it"
+            raise NoEventError(msg)
         if name:
             yield name, _unescaped(value, charset)
         name, value, between = known or "", raw_value, b""
@@ -114,4 +119,6 @@ def _pairs(raw: bytes, charset: str) -> Iterator[tuple[str, str]]:
 
 
 def _unescaped(raw: bytes, charset: str) -> str:
-    return text.decode(unquote_to_bytes(raw.replace(b"+", b" ")), charset)
+    # Whoever writes a blank as "+" also escapes what is not ASCII: beside either of them, it is a plus.
+    plain = b" " in raw.strip() or not raw.isascii()
+    return text.decode(unquote_to_bytes(raw if plain else raw.replace(b"+", b" ")), charset)

@@ -45,6 +45,9 @@ def test_unescaped_bytes_in_the_query_come_as_latin_1(account):
         ("A&&B & C", "A&&B & C"),
         ("A&", "A"),
         ("A%26B", "A&B"),
+        ("电话+8613802102102", "电话+8613802102102"),
+        ("1 + 1", "1 + 1"),
+        ("1+%2B+1", "1 + 1"),
     ],
 )
 @pytest.mark.parametrize("by_query", [True, False])
@@ -53,6 +56,20 @@ def test_an_ampersand_that_is_not_escaped_cuts_no_text(account, sent, content, b
     event = MO.replace("%CD%CB%B6%A9", sent)
     query, body = (event.encode("gbk").decode("latin-1"), b"") if by_query else ("", event.encode("gbk"))
     assert SMSADMIN.parse_push(account, query, body).record.content == content
+
+
+@pytest.mark.parametrize("sent", ["Q&A=none", "Q&A=none&B", "名&a=1", "a b&c=d", "&a=1"])
+def test_what_may_be_a_part_of_a_text_is_not_dropped(account, sent):
+    """A name and a value that no document knows, right behind a text that is not escaped."""
+    event = MO.replace("%CD%CB%B6%A9", sent)
+    with pytest.raises(errors.WireFormatError, match="may be a part of it"):
+        SMSADMIN.parse_push(account, "", event.encode("gbk"))
+
+
+def test_a_field_that_no_document_knows_is_passed_over(account):
+    """Where the text is escaped, its own "&" would be, too."""
+    for event in (MO.replace("&LinkId", "&Port=1&LinkId"), f"{MO}&Port=1", f"Port=1&{MO}"):
+        assert SMSADMIN.parse_push(account, event, b"").record.content == "退订"
 
 
 def test_a_text_cannot_forge_a_field(account):
