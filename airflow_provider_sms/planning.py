@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from itertools import chain, islice, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -223,9 +223,16 @@ def written_moment(account: Account, send_at: Any) -> tuple[datetime | None, lis
             return None, [
                 "send_at is no time: write it like 2026-12-24 08:30:00 or 2026-12-24T08:30:00+08:00"
             ]
-    if not isinstance(send_at, datetime):
+    # pandas' NaT is a datetime that equals nothing.
+    if not isinstance(send_at, datetime) or send_at != send_at:  # noqa: PLR0124
         return None, [f"send_at is a {type(send_at).__name__}: give a datetime or ISO text"]
-    return (send_at.replace(tzinfo=account.timezone) if send_at.tzinfo is None else send_at), []
+    found = send_at.replace(tzinfo=account.timezone) if send_at.tzinfo is None else send_at
+    try:
+        for zone in (UTC, account.timezone):
+            found.astimezone(zone)
+    except OverflowError:
+        return None, ["send_at is too near to an end of the calendar to be written in another time zone"]
+    return found, []
 
 
 # ---------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from itertools import groupby
 from operator import attrgetter
 from zoneinfo import ZoneInfo
 
+import pandas as pd
 import pytest
 
 from airflow_provider_sms.errors import PreflightError, SubmitNotSent
@@ -122,6 +123,9 @@ def test_a_scheduled_time_arrives_in_chinese_local_time(sandbox, gateway_of, sen
         (datetime(2020, 1, 1, tzinfo=UTC), "is past"),
         ("tomorrow morning", "is no time"),
         (1_800_000_000, "is a int"),
+        (pd.NaT, "is a NaTType"),
+        ("9999-12-31T23:59:59Z", "end of the calendar"),
+        ("0001-01-01T00:00:00+08:00", "end of the calendar"),
     ],
 )
 def test_a_time_that_is_past_or_none_is_refused_before_anything_is_sent(
