@@ -36,6 +36,8 @@ _FAULTS = {
     "MustUnderstand": "it does not know a header",
     "DataEncodingUnknown": "it does not know the encoding",
 }
+#: What .NET calls the answer to a form call that is one value.
+_VALUES = frozenset({"int", "long", "short", "unsignedInt", "unsignedLong", "decimal", "string"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +186,8 @@ def single_value(response: WireResponse) -> str:
     """
     Read an answer that is one value: ``<int>5</int>``, or the same in a SOAP envelope.
 
+    A number in another element, as ``<h1>404</h1>``, is a gateway's.
+
     :raises WireFormatError: it is anything else, or not whole.
     """
     tree = parse(response)
@@ -205,8 +209,8 @@ def _result(response: WireResponse, tree: Tree, operation: str = "", type_name: 
     if _local(tree.root).lower() == "html":
         raise no_answer(response, "an HTML page")
     if _local(tree.root) != "Envelope":
-        if type_name and _local(tree.root) not in {type_name, f"{operation}Result"}:
-            raise no_answer(response, f"XML that is no {type_name}")
+        if _local(tree.root) not in ({type_name, f"{operation}Result"} if type_name else _VALUES):
+            raise no_answer(response, f"XML that is no {type_name}" if type_name else "XML that is no value")
         return tree.root
     for name in ("Body", f"{operation}Response", f"{operation}Result"):
         children = () if place is None else place
