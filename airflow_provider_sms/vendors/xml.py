@@ -170,6 +170,9 @@ def read_answer(response: WireResponse, operation: str, type_name: str, list_nam
         if name == list_name:
             records = [] if records is None else records
             records += [record for record in child if record not in tree.still_open]
+            if child.xpath("boolean(text()[normalize-space()])"):
+                # Records that are written as text, perhaps: read as none, they would be gone.
+                problem = problem or f"a {list_name} that holds text beside its records"
         elif child in tree.still_open:
             pass
         elif name in fields or len(child):

@@ -409,6 +409,22 @@ def test_an_empty_list_under_1_is_an_empty_queue(account):
     assert VENDOR.parse_reports(account, page()).empty
 
 
+@pytest.mark.parametrize("status", ["1", "0"])
+@pytest.mark.parametrize(
+    "inner", [f"<![CDATA[{box()}]]>", box().replace("<", "&lt;"), f"{box()}{box()} &amp; more", f"x{box()}"]
+)
+def test_text_in_the_list_is_not_passed_over(account, status, inner):
+    """Records that are written as text would be taken for an empty queue, and their bytes not kept."""
+    found = VENDOR.parse_reports(account, page(inner, status=status))
+    assert not found.complete
+    assert "holds text beside its records" in found.problem
+    assert len(found.records) == inner.count("</WsStatusBox>") * ("CDATA" not in inner)
+
+
+def test_blanks_between_records_are_none(account):
+    assert VENDOR.parse_reports(account, page("\r\n  ", box(), "\r\n", box(), "\r\n")).complete
+
+
 def test_a_page_without_status_and_records_is_no_page(account):
     body = b"<WsStatusResponse><StatusList /></WsStatusResponse>"
     with pytest.raises(errors.WireFormatError, match="without ReturnStatus"):
