@@ -73,10 +73,13 @@ _IN_DOUBT = re.compile(
     r"超时|重复(?:提交|发送)|[等待]审核|审核中|处理中|正在(?:处理|发送)|查询.{0,6}(?:结果|状态)"
     r"|已经?(?:提交|接收|受理|生成)|已入[库队]|部分.{0,6}(?:发送|提交|成功)"
     r"|(?<![天日])已经?发送(?![0-9次数])"
+    # What .NET says itself, handed on as it is.
+    r"|(?i:timeout|timed out|connection was closed|being aborted)|基础连接已经?关闭|线程正在中止"
 )
 #: Something broke inside, at whatever point; a word about text, account or balance says more.
 _BROKE = re.compile(
-    r"网络(?:异常|错误|故障|超时|中断)|内部\S{0,2}错误|数据库错误"
+    r"网络(?:连接)?(?:异常|错误|故障|超时|中断|失败)|内部\S{0,2}错误|(?:数据库|系统|服务器?|程序)错误"
+    r"|未将对象引用|服务器返回错误|(?i:object reference|exception|returned an error|internal error)"
     r"|(?:系统|服务器?|程序|数据库|通道|接口|网关|发送|提交|请求|未知)(?:内部)?异常"
 )
 #: These look like it, and are about what has to be right before anything is taken.

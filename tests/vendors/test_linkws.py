@@ -246,7 +246,7 @@ def test_what_is_no_documented_answer_leaves_a_send_unknown(account, said):
             VENDOR.parse_submit(account, WireResponse(200, body))
 
 
-@pytest.mark.parametrize("body", [b"<h1>404</h1>", b"<error>17</error>", b"<WsSendResponse>1</WsSendResponse>"])
+@pytest.mark.parametrize("body", [b"<h1>404</h1>", b"<error>17</error>", b"<Response>1</Response>"])
 @pytest.mark.parametrize("parse", [VENDOR.parse_submit, VENDOR.parse_balance])
 def test_a_number_in_other_xml_is_no_answer(account, parse, body):
     """Any number above 0 is a yes, so it has to stand where the service writes it."""
