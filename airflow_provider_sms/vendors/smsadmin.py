@@ -229,7 +229,10 @@ class SmsAdminVendor(Vendor):
         found = _ANSWER.fullmatch(answer)
         if found is None or found[1] != "0":
             self._refuse(operation, account, answer)
-        return Receipt("0", mask_numbers(found[2] or "")[:_LONGEST_REMARK])
+        said = found[2] or ""
+        if "失败" in said and "成功" not in said:
+            raise self.broken(operation, account, "0, which is a yes, and words that are a no")
+        return Receipt("0", mask_numbers(said)[:_LONGEST_REMARK])
 
     def _refuse(self, operation: Operation, account: Account, answer: str) -> NoReturn:
         found = _ANSWER.fullmatch(answer)

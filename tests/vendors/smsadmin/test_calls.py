@@ -85,13 +85,14 @@ def test_get_takes_fewer_numbers(account_with):
     assert (limits.numbers, limits.template_rows) == (100, 1000)
 
 
-@pytest.mark.parametrize("said", ["0 发送成功!", "0发送成功！", "0\n发送成功!", "0"])
+@pytest.mark.parametrize("said", ["0 发送成功!", "0发送成功！", "0\n发送成功!", "0", "0 成功1条,失败0条"])
 def test_yes_in_all_its_spellings(account, says, said):
     assert SMSADMIN.parse_submit(account, says(said)).code == "0"
 
 
 @pytest.mark.parametrize(
-    "said", ["", "00", "0123", "0 OK", "0 <b>发送成功</b>", "发送成功!", "0 发送\n成功", "0/1"]
+    "said",
+    ["", "00", "0123", "0 OK", "0 <b>发送成功</b>", "发送成功!", "0 发送\n成功", "0/1", "0 发送失败!"],
 )
 def test_anything_else_is_no_yes(account, says, said):
     with pytest.raises(errors.WireFormatError):
