@@ -47,6 +47,8 @@ _OTHER = "other"
 
 _PAY_MODES = {"预付费": "prepaid", "后付费": "postpaid"}  # §3.3
 
+#: The document's type of a count (§2.3.2).
+_LARGEST_INT = 2**31 - 1
 _COUNT = re.compile(r"-?[0-9]{1,18}")
 _AMOUNT = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,6})?")
 _STATUS = re.compile(r"-?[0-9]{1,9}")
@@ -131,8 +133,8 @@ class BeidoutongVendor(Vendor):
             text=remarks.shown(fields.get("Message", ""), account),
             vendor_batch_id=task or "",
             message_ids=(task,) if task else (),
-            # A count below nought says nothing; it must not make a no of a yes.
-            accepted=taken if taken is not None and taken >= 0 else None,
+            # A count that cannot be says nothing; it must not make a no of a yes, or one that no store holds.
+            accepted=taken if taken is not None and 0 <= taken <= _LARGEST_INT else None,
             remaining=_count(fields.get("RemainPoint")),
         )
 

@@ -272,6 +272,17 @@ def test_a_yes_stays_a_yes_where_its_details_are_missing(account):
 
 
 @pytest.mark.parametrize(
+    ("counted", "accepted"),
+    [("2147483647", 2**31 - 1), ("2147483648", None), ("999999999999999999", None), ("-1", None)],
+)
+def test_a_count_that_cannot_be_says_nothing(account, counted, accepted):
+    """§2.3.2: an int. One too large for its column keeps the yes out of the store."""
+    body = f"<ReturnStatus>Success</ReturnStatus><TaskID>5</TaskID><SuccessCounts>{counted}</SuccessCounts>"
+    answer = WireResponse(200, f"<WsSendResponse>{body}</WsSendResponse>".encode())
+    assert VENDOR.parse_submit(account, answer).accepted == accepted
+
+
+@pytest.mark.parametrize(
     ("said", "error"),
     [
         ("用户名或密码错误", errors.AuthenticationFailed),
