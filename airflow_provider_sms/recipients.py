@@ -289,9 +289,11 @@ def _from_rows(rows: list[Any]) -> Columns:
             [f"some rows are dicts, rows {shown} are not: make all of them dicts"], "recipients"
         )
     # A field that a row lacks is kept as None, so that the check can name the row.
-    names = dict.fromkeys(str(name) for row in rows for name in row)
+    # pandas names the fields of a frame without a header line by whole numbers.
+    names = {name: str(name) for row in rows for name in row}
+    _check_names(list(names))
     _refuse_numbers(names, _NAMED_BY_NUMBERS)
-    return _named({name: [row.get(name) for row in rows] for name in names})
+    return _named({written: [row.get(name) for row in rows] for name, written in names.items()})
 
 
 def _only_values(rows: list[Any]) -> list[Any]:
