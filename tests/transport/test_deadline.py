@@ -99,12 +99,13 @@ def test_endless_interim_answers_end_at_the_deadline(serve, transport):
     assert took < 1.5
 
 
-def test_a_peer_that_reads_slowly_does_not_outlast_the_deadline(serve, transport):
+@pytest.mark.parametrize(("room", "size"), [(4096, 2048), (200_000, 200_000)], ids=["hardly", "steadily"])
+def test_a_peer_that_reads_slowly_does_not_outlast_the_deadline(serve, transport, room, size):
     """A part of the request is out, and the outcome unknown."""
 
     def play(_, connection, __):
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        while connection.recv(2048):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+        while connection.recv(size):
             time.sleep(0.02)
 
     request = WireRequest("POST", "/send", body=b"x" * 30_000_000)

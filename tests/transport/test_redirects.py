@@ -113,11 +113,12 @@ def test_a_submit_is_not_sent_to_the_very_same_address_again(serve, transport, s
 @pytest.mark.parametrize(
     ("status", "path"), [(301, "/ask"), (302, "/ask"), (307, "/new/ask"), (308, "/new/ask")]
 )
-def test_a_submit_by_get_follows_a_service_that_moved(serve, transport, status, path):
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"], ids=["another host", "another port"])
+def test_a_submit_by_get_follows_a_service_that_moved(serve, transport, status, path, host):
     """The same page at another address, or a status that says: this very request, over there."""
     other = serve.always(OK)
-    peer = serve.always(moved(f"http://localhost:{other.port}{path}", status))
-    client = transport(peer.url, redirect_hosts=("localhost",))
+    peer = serve.always(moved(f"http://{host}:{other.port}{path}", status))
+    client = transport(peer.url, redirect_hosts=(host,))
     assert client.exchange(ASK, fresh=True).body == b"ok"
     assert other.heard[0].startswith(f"GET {path}?pwd={CANARY} ".encode())
 

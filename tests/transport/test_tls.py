@@ -54,3 +54,26 @@ def test_plain_http_in_place_of_tls_is_surely_not_sent(serve, transport):
     with pytest.raises(NoAnswer, match=r"^no TLS connection") as raised:
         transport(peer.url.replace("http:", "https:")).exchange(SEND)
     assert raised.value.surely_not_sent
+
+
+@pytest.mark.parametrize("by_proxy", [False, True], ids=["straight", "by a proxy"])
+def test_a_submit_that_was_heard_and_not_answered_is_unknown(serve, transport, certificate, by_proxy):
+    """Taken for not sent, it would be sent a second time."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+
+    def play(peer, connection, _):
+        if by_proxy:
+            peer.listen(connection)
+            connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        with context.wrap_socket(connection, server_side=True) as secured:
+            peer.listen(secured)
+
+    peer = serve(play)
+    fields = {"proxy": peer.url} if by_proxy else {}
+    with pytest.raises(NoAnswer) as raised:
+        transport(f"https://localhost:{peer.port}", verify=str(certificate), **fields).exchange(
+            SEND, fresh=True
+        )
+    assert CANARY.encode() in peer.heard[-1]
+    assert not raised.value.surely_not_sent
