@@ -13,6 +13,7 @@ from airflow_provider_sms import errors
 from airflow_provider_sms.sandbox import Fault, Sandbox
 from airflow_provider_sms.sending import SendOrder, send
 from airflow_provider_sms.store.ledger import Ledger
+from airflow_provider_sms.store.schema import batches
 
 TEXT = "您好【公司】"
 OTHERS = 13_900_000_000
@@ -138,8 +139,58 @@ def test_what_is_wanted_later_is_not_resent_at_once(sandbox, gateway_of, send_to
     assert sandbox.count_messages("wavecom") == 0
 
 
+@pytest.fixture
+def all_past(store):
+    """Let the planned time of all batches pass: ``all_past()`` gives it."""
+
+    def run():
+        past = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
+        with store.begin() as connection:
+            connection.execute(batches.update().values(send_at=past))
+        return past
+
+    return run
+
+
+TOMORROW = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+
+
+def test_a_plan_whose_time_has_passed_does_not_send_at_once_what_is_wanted_later(
+    sandbox, gateway_of, send_to, numbers, task, partly_sent, all_past
+):
+    """The vendor takes a time that is past for now."""
+    partly_sent(send_at=TOMORROW)
+    all_past()
+    with pytest.raises(errors.PreflightError, match="the rest would go out at once"):
+        send_to(gateway_of("wavecom"), numbers(200), TEXT, origin=task, send_at=TOMORROW)
+    assert sandbox.count_messages("wavecom") == 100
+
+
+def test_a_retry_before_the_planned_time_goes_on(sandbox, gateway_of, send_to, numbers, task, partly_sent):
+    partly_sent(send_at=TOMORROW)
+    result = send_to(gateway_of("wavecom"), numbers(200), TEXT, origin=task, send_at=TOMORROW)
+    assert result["accepted"] == 200
+    assert {message.due for message in sandbox.messages("wavecom")} == {TOMORROW}
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_retry_after_the_planned_time_goes_on(
+    sandbox, gateway_of, send_to, numbers, task, partly_sent, all_past, begun
+):
+    """The task that says eight o'clock was right to: it is no mistake of its now."""
+    if begun:
+        partly_sent(send_at=TOMORROW)
+    else:
+        with Sandbox.closed_port() as port, pytest.raises(errors.SubmitNotSent):
+            send_to(gateway_of("wavecom", port=port), numbers(200), TEXT, origin=task, send_at=TOMORROW)
+    result = send_to(gateway_of("wavecom"), numbers(200), TEXT, origin=task, send_at=all_past())
+    assert result["accepted"] == 200
+    assert sandbox.accepted_more_than_once() == {}
+
+
+@pytest.mark.parametrize("content", [TEXT, "别的【公司】"])
 def test_recipients_that_cannot_be_read_again_do_not_fail_a_retry(
-    gateway_of, numbers, task, store, naps, partly_sent, caplog
+    sandbox, gateway_of, numbers, task, store, naps, partly_sent, caplog, content
 ):
     """The plan has them; the log says so, without what the database said."""
     partly_sent()
@@ -148,18 +199,29 @@ def test_recipients_that_cannot_be_read_again_do_not_fail_a_retry(
         raise ValueError(numbers(1)[0])
 
     log = logging.getLogger("tests")
-    order = SendOrder("test-send", content=TEXT, origin=task)
+    order = SendOrder("test-send", content=content, origin=task)
     assert send(gateway_of("wavecom"), store, order, gone, log=log, sleep=naps)["accepted"] == 200
+    assert {message.content for message in sandbox.messages("wavecom")} == {TEXT}
     assert "the recipients cannot be read again (ValueError): going on with the plan's" in caplog.text
     assert numbers(1)[0] not in caplog.text
 
 
-def test_a_new_text_without_readable_recipients_is_an_error(gateway_of, send_to, numbers, task):
+def test_a_new_text_without_readable_recipients_is_an_error(
+    sandbox, gateway_of, send_to, numbers, task, store, naps
+):
     """Nothing was accepted of the first text, and it is not what the caller wants to be read any more."""
-    with pytest.raises(errors.ContentRejected):
-        send_to(gateway_of("wavecom"), numbers(2), "赌博【公司】", origin=task)
+    with Sandbox.closed_port() as port, pytest.raises(errors.SubmitNotSent):
+        send_to(gateway_of("wavecom", port=port), numbers(2), "八点【公司】", origin=task)
     with pytest.raises(errors.PreflightError, match="no recipients"):
         send_to(gateway_of("wavecom"), [], TEXT, origin=task)
+
+    def gone():
+        raise errors.SubmitNotSent("the database is away")
+
+    order, log = SendOrder("test-send", content=TEXT, origin=task), logging.getLogger("tests")
+    with pytest.raises(errors.SubmitNotSent, match="the database is away"):
+        send(gateway_of("wavecom"), store, order, gone, log=log, sleep=naps)
+    assert sandbox.count_messages("wavecom") == 0
 
 
 @pytest.mark.parametrize("left", [[], ["13800000001", "999"]], ids=["called off", "one taken off, one wrong"])
@@ -174,15 +236,17 @@ def test_people_taken_off_the_list_get_nothing(gateway_of, send_to, task, sandbo
     assert [message.mobile for message in sandbox.messages("wavecom")] == ["13800000001"]
 
 
-@pytest.mark.parametrize("try_number", [1, 2], ids=["planned by itself", "found as its own"])
+@pytest.mark.parametrize(
+    "tried", ["", TEXT, "七点【公司】"], ids=["planned by itself", "found as its own", "replaced"]
+)
 @pytest.mark.parametrize("sends", [True, False], ids=["and sent", "and not sent"])
 def test_a_plan_replaced_before_the_first_look_is_not_taken_for_the_own_one(
-    sandbox, gateway_of, send_to, numbers, task, monkeypatch, try_number, sends
+    sandbox, gateway_of, send_to, numbers, task, monkeypatch, tried, sends
 ):
     """Another run of the task, for others, was there between this run's plan and its look at the batches."""
-    if try_number == 2:
+    if tried:
         with Sandbox.closed_port() as port, pytest.raises(errors.SubmitNotSent):
-            send_to(gateway_of("wavecom", port=port), numbers(3), TEXT, origin=task)
+            send_to(gateway_of("wavecom", port=port), numbers(3), tried, origin=task)
     look, met = Ledger.pending_claims, []
 
     def late(ledger, *given: Any):

@@ -48,6 +48,17 @@ def test_the_same_key_for_other_people_is_refused(sandbox, gateway_of, send_to, 
     assert sandbox.count_messages("wavecom") == 2
 
 
+@pytest.mark.parametrize(("count", "strangers"), [(3, 1), (1, 0)], ids=["one more", "one less"])
+def test_the_same_key_for_more_or_fewer_people_is_refused(
+    sandbox, gateway_of, send_to, numbers, count, strangers
+):
+    """Green, it would say that one more got it, or that one less did."""
+    send_to(gateway_of("wavecom"), numbers(2), TEXT)
+    with pytest.raises(errors.PreflightError, match=rf"other recipients \({strangers} of these"):
+        send_to(gateway_of("wavecom"), numbers(count), TEXT)
+    assert sandbox.count_messages("wavecom") == 2
+
+
 @pytest.mark.parametrize("other", [{"extno": "7"}, {"send_at": "2099-01-01 08:00:00"}])
 def test_the_same_key_for_another_time_or_extension_is_refused(sandbox, gateway_of, send_to, numbers, other):
     """Whoever asks for eight o'clock must not be told that all is accepted, if it went out at once."""
@@ -66,6 +77,20 @@ def test_a_key_of_an_older_version_is_the_same_send(gateway_of, send_to, numbers
     assert send_to(gateway_of("linkws"), numbers(2), TEXT, extno="7") == first
     with pytest.raises(errors.PreflightError, match="another text"):
         send_to(gateway_of("linkws"), numbers(2), "别的【公司】", extno="7")
+
+
+def test_a_key_of_an_older_version_does_not_send_at_once_what_is_wanted_later(
+    sandbox, gateway_of, send_to, numbers, store
+):
+    """Its fingerprint saw no time: the plan says at once."""
+    with Sandbox.closed_port() as port, pytest.raises(errors.SubmitNotSent):
+        send_to(gateway_of("linkws", port=port), numbers(2), TEXT)
+    older = hashlib.sha256(f"linkws\0{TEXT}\0".encode()).hexdigest()
+    with store.begin() as connection:
+        connection.execute(sends.update().values(fingerprint=older))
+    with pytest.raises(errors.PreflightError, match="the rest would go out at once"):
+        send_to(gateway_of("linkws"), numbers(2), TEXT, send_at="2099-01-01 08:00:00")
+    assert sandbox.count_messages("linkws") == 0
 
 
 def test_two_who_plan_one_key_at_once_for_different_people(sandbox, gateway_of, store, numbers, naps):
@@ -104,14 +129,29 @@ def test_the_same_key_in_another_task_is_refused_for_another_text(gateway_of, se
         send_to(gateway_of("wavecom"), numbers(2), "别的【公司】", origin=replace(task, run_id="next"))
 
 
-@pytest.mark.parametrize("other", ["wavecom", "smsadmin"])
-def test_a_planned_send_does_not_change_its_connection(sandbox, gateway_of, send_to, numbers, task, other):
+@pytest.mark.parametrize("other", [{"dag_id": "b"}, {"task_id": "b"}, {"run_id": "b"}, {"map_index": 1}])
+def test_another_tasks_plan_is_not_replaced(sandbox, gateway_of, send_to, numbers, task, other):
+    """Not even while nothing of it was sent: its people are that task's, be it the next mapped one."""
+    with Sandbox.closed_port() as port, pytest.raises(errors.SubmitNotSent):
+        send_to(gateway_of("wavecom", port=port), numbers(2), TEXT, origin=task)
+    with pytest.raises(errors.PreflightError, match="other recipients"):
+        send_to(gateway_of("wavecom"), numbers(3), TEXT, origin=replace(task, **other))
+    assert send_to(gateway_of("wavecom"), numbers(2), TEXT, origin=task)["accepted"] == 2
+    assert sandbox.count_messages("wavecom") == 2
+
+
+@pytest.mark.parametrize(
+    ("other", "conn_id"), [("wavecom", "sms_other"), ("smsadmin", "sms_other"), ("wavecom", "sms_smsadmin")]
+)
+def test_a_planned_send_does_not_change_its_connection(
+    sandbox, gateway_of, send_to, numbers, task, other, conn_id
+):
     """Its batches have the first vendor's size and charset, and its reports come to the first account."""
     with Sandbox.closed_port() as port, pytest.raises(errors.SubmitNotSent):
         send_to(gateway_of("smsadmin", port=port), numbers(500), TEXT, origin=task)
     with pytest.raises(errors.PreflightError, match="sms_smsadmin") as caught:
-        send_to(gateway_of(other, conn_id="sms_other"), numbers(500), TEXT, origin=task)
-    assert "sms_other" in str(caught.value)
+        send_to(gateway_of(other, conn_id=conn_id), numbers(500), TEXT, origin=task)
+    assert f"now it is '{conn_id}' ({other})" in str(caught.value)
     assert sandbox.calls.count() == 0
 
 

@@ -261,6 +261,7 @@ def offer(ledger, batches, content="早【公司】", values=(), **send: Any):
     # The plan is told from others by when it was made.
     made = {batch.prepared_at for batch in ledger.batches("key")}
     assert made_at is None if becomes is Replaced.STANDS else made == {made_at}
+    assert made_at in {None, ledger.send("key").created_at}
     return becomes
 
 
@@ -277,6 +278,21 @@ def test_a_plan_that_nobody_can_have_read_is_replaced(plan, ledger, ask):
     assert (known.fingerprint, known.recipients, known.batches) == ("2" * 64, 3, 2)
     assert ask("SELECT count(*) FROM sms_batch_ids") == [(0,)]
     assert ask("SELECT count(*) FROM sms_recipients") == [(3,)]
+
+
+def test_another_plan_takes_nothing_from_other_sends(plan, submitted, ledger, ask):
+    """Their rows are the only record of what went out."""
+    submitted("other", [["13800000001"], ["13800000002"]], ACCEPTED)
+
+    def theirs():
+        ids = ask("SELECT vendor_message_id FROM sms_batch_ids ORDER BY vendor_message_id")
+        return ledger.send("other"), ledger.batches("other"), ledger.people("other"), ids
+
+    before = theirs()
+    assert len(before[-1]) == 2
+    plan("key")
+    assert offer(ledger, [["13900000001"]]) is Replaced.REPLACED
+    assert theirs() == before
 
 
 @pytest.mark.parametrize("state", [SUBMITTING, ACCEPTED, UNKNOWN])
