@@ -53,6 +53,18 @@ def test_what_is_held_costs_nothing_more(reserve, monkeypatch):
     reserve.hold(100_000)
 
 
+def test_what_was_handed_over_is_asked_for_anew(folder, reserve, tmp_path, monkeypatch):
+    """The page has its place now, and the next one needs another."""
+    reserve.hold(100_000)
+    reserve.hand_over(tmp_path / "page", 100_000)
+    reserve.hold(100_000)
+    assert kept(folder)[0] >= 100_000
+    reserve.hand_over(tmp_path / "page", 100_000)
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="No space"):
+        reserve.hold(100_000)
+
+
 def test_a_file_system_that_keeps_no_room_is_written_to(folder, reserve, monkeypatch):
     """Zeros take as much of it."""
 

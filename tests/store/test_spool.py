@@ -8,7 +8,8 @@ import stat
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -73,19 +74,19 @@ def test_only_its_owner_reads_the_spool(spool):
 
 
 def test_a_file_appears_only_when_all_of_it_is_on_disk(spool, monkeypatch):
-    """Content first, then the name, then the folder that holds the name."""
+    """All of the content first, then the name, then the folder that holds the name."""
     done = []
     real = os.fsync
-    monkeypatch.setattr(
-        os,
-        "fsync",
-        lambda fd: (
-            done.append((stat.S_ISDIR(os.fstat(fd).st_mode), list(spool.directory.glob("*.page"))))
-            or real(fd)
-        ),
-    )
+
+    def fsync(descriptor):
+        state = os.fstat(descriptor)
+        size = None if stat.S_ISDIR(state.st_mode) else state.st_size
+        done.append((size, list(spool.directory.glob("*.page"))))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
     path = spool.put(spooled())
-    assert done == [(False, []), (True, [path])]
+    assert done == [(path.stat().st_size, []), (None, [path])]
 
 
 def test_a_page_that_several_threads_put_is_whole(spool, monkeypatch):
@@ -218,6 +219,23 @@ def test_a_spooled_page_becomes_a_read_page(store, filled, before):
     assert [line.page_id for line in attention.find_pages(store)] == [page.page_id]
     assert list(filled.pages()) == []
     assert filled.sweep(store) == 0
+
+
+def test_a_spooled_page_is_put_beside_the_others(store, filled):
+    """It brings what the store never heard of, and leaves every other page to itself."""
+    journal = Journal(store)
+    others = [journal.begin("sms_main", "wavecom", "reports", "reader") for _ in range(2)]
+    [cut_off] = journal.mark_suspects("sms_main", "reports")[1:]
+    came_late = spooled(page_id=cut_off)
+    pushed = replace(spooled(source="push"), started_at=MOMENT - timedelta(seconds=3))
+    for page in (came_late, pushed):
+        filled.put(page)
+    assert filled.sweep(store) == 2
+    rows = [journal.page(each) for each in (others[0], cut_off, pushed.page_id)]
+    assert [row.state for row in rows] == [PageState.SUSPECT, PageState.READ, PageState.READ]
+    assert rows[0].error
+    assert rows[1].error is None
+    assert (rows[2].source, rows[2].started_at) == ("push", pushed.started_at)
 
 
 @pytest.mark.parametrize("state", ["read", "landed"])

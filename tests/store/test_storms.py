@@ -70,6 +70,27 @@ def test_what_was_not_sent_holds_nothing_back_and_keeps_the_counts(guard, age):
     assert say(guard) == dict.fromkeys(NUMBERS, Held(same=1))
 
 
+def test_each_hour_begins_with_its_first_text(guard, age):
+    """And is over an hour later, however steadily alerts come."""
+    told = []
+    for each in range(12):
+        told.append(len(say(guard, digest_of(str(each)), NUMBERS[:1])))
+        age(16)
+    assert told == [1, 1, 1, 0] * 3
+
+
+def test_what_was_not_sent_does_not_count_in_the_hour(guard, age):
+    """Nor does it lose what the hour held back before."""
+    for each in range(4):
+        say(guard, digest_of(str(each)))
+    age(61)
+    for _ in range(4):
+        admitted = guard.admit(NUMBERS, TEXT)
+        assert admitted.held == dict.fromkeys(NUMBERS, Held(other=1))
+        guard.failed(admitted.held, TEXT)
+    assert say(guard) == dict.fromkeys(NUMBERS, Held(other=1))
+
+
 def test_what_came_while_one_failed_is_counted(guard):
     admitted = guard.admit(NUMBERS, TEXT)
     for _ in range(5):
