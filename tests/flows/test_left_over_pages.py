@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
+from airflow_provider_sms.errors import SmsError, StoreUnavailable
+from airflow_provider_sms.sandbox import Fault
 from airflow_provider_sms.store.journal import Journal
+from airflow_provider_sms.store.spool import Spool
 
 WEB_PAGE = b"<html><body>Sign in to the network</body></html>"
 CUT = {"complete": False, "problem": "the connection was reset"}
@@ -50,3 +54,30 @@ def test_the_queue_is_read_behind_whatever_was_left(
     assert collected.quarantined == 3 * (becomes == "quarantined")
     states = dict(rows("SELECT page_id, state FROM sms_pages"))
     assert [states[page_id] for page_id in left] == [becomes] * 3
+
+
+@pytest.mark.parametrize("taken", [True, False], ids=["by the journal", "by the spool"])
+@pytest.mark.parametrize(("kind", "options"), [("cut", {"at": 0.7}), ("status", {"status": 502})])
+def test_how_a_page_came_is_kept_with_its_bytes(
+    sandbox, gateway_of, collect, store, rows, monkeypatch, taken, kind, options
+):
+    """Who files it later, or replays it, must not take half a page or an error for a whole answer."""
+
+    def failing(*_: object, **__: object):
+        raise RuntimeError
+
+    sandbox.queue_reports("wavecom", 15)
+    sandbox.faults.add(Fault(kind, operation="reports", **options))
+    if taken:
+        with suppress(SmsError):
+            collect(gateway_of("wavecom"), max_pages=1)
+    else:
+        monkeypatch.setattr(Journal, "keep", failing)
+        with pytest.raises(StoreUnavailable, match="safe in the spool"):
+            collect(gateway_of("wavecom"))
+        assert Spool(store.spool_dir).sweep(store) == 1
+    [(status, complete, problem)] = rows(
+        "SELECT http_status, framing_complete, framing_problem FROM sms_pages WHERE body IS NOT NULL"
+    )
+    expected = (200, False, True) if kind == "cut" else (502, True, False)
+    assert (status, bool(complete), bool(problem)) == expected
