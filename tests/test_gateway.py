@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_sms import errors
 from airflow_provider_sms.gateway import Gateway
-from airflow_provider_sms.records import Submission
+from airflow_provider_sms.records import Queue, Submission
 from airflow_provider_sms.vendors.accounts import check_account
 from airflow_provider_sms.vendors.registry import vendor_named
 from airflow_provider_sms.wire import WireResponse
@@ -20,14 +20,22 @@ BUSY = (
 )
 
 
+TAKEN = (
+    "<WsSendResponse><ReturnStatus>Success</ReturnStatus><Message>ok</Message>"
+    "<TaskID>7</TaskID><SuccessCounts>1</SuccessCounts></WsSendResponse>"
+)
+
+
 class Answering:
     """A transport that gives one answer to everything."""
 
     def __init__(self, response: WireResponse) -> None:
         self.response = response
+        self.asked: list[dict[str, Any]] = []
 
-    def exchange(self, *_: Any, **__: Any) -> WireResponse:
+    def exchange(self, *_: Any, **how: Any) -> WireResponse:
         """Answer."""
+        self.asked.append(how)
         return self.response
 
     def close(self) -> None:
@@ -102,3 +110,20 @@ def test_a_busy_vendor_says_how_long_it_is():
     assert isinstance(error, errors.VendorBusy)
     assert error.retry_after == 17.0
     assert submitted(200, BUSY).retry_after is None
+
+
+def test_a_yes_that_was_cut_off_is_no_yes():
+    """Whatever can be read of it: its ids, by which the reports find their batch, may be cut."""
+    cut = gateway(200, TAKEN)
+    assert cut.submit(SUBMISSION).vendor_batch_id == "7"
+    cut._transport.response = WireResponse(200, TAKEN.encode(), complete=False, problem="cut")
+    with pytest.raises(errors.SubmitUnknown, match="cut off"):
+        cut.submit(SUBMISSION)
+
+
+def test_only_a_submit_has_a_connection_of_its_own():
+    """On a kept one that the vendor gave up, what was surely not sent would be unknown."""
+    each = gateway(200, TAKEN)
+    each.submit(SUBMISSION)
+    each.read(each.prepare_read(Queue.REPORTS))
+    assert each._transport.asked == [{"fresh": True}, {}]
