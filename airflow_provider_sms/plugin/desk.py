@@ -36,6 +36,7 @@ class Desk:
         self._seconds = seconds
         self._log = log
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="sms-push")
+        self._free = asyncio.Semaphore(_THREADS)
         # The spool is written by others, as the threads above may all be waiting for the store.
         self._spoolers = ThreadPoolExecutor(_THREADS, thread_name_prefix="sms-push-spool")
         self._mended: set[str] = set()
@@ -63,13 +64,20 @@ class Desk:
             self._mend(receiver)
 
     async def _done(self, act: Callable[[Push], None], push: Push) -> bool:
-        work = asyncio.get_running_loop().run_in_executor(self._threads, act, push)
+        work: asyncio.Future[None] | None = None
         try:
-            # Shielded: a thread cannot be stopped, and what it commits late is found by the page's id.
-            await asyncio.wait_for(asyncio.shield(work), self._seconds)
+            async with asyncio.timeout(self._seconds):
+                # No work waits in line behind a store that hangs: it would keep its push in memory, and all
+                # of it would be done, for pushes that are in the spool by then, before any new one.
+                await self._free.acquire()
+                work = asyncio.get_running_loop().run_in_executor(self._threads, act, push)
+                work.add_done_callback(lambda _: self._free.release())
+                # Shielded: a thread cannot be stopped, and what it commits late is found by the page's id.
+                await asyncio.shield(work)
         except TimeoutError:
             self._log.error("the SMS store takes longer than %g s for a push", self._seconds)
-            work.add_done_callback(_let_go)
+            if work is not None:
+                work.add_done_callback(_let_go)
         except SmsError as error:
             self._log.error("%s", error)
         except Exception as bug:  # noqa: BLE001 - whatever it was, the push must not be lost

@@ -54,6 +54,7 @@ def test_with_store_and_disk_away_it_says_so(served, monkeypatch, caplog):
 
 
 def test_a_store_that_hangs_is_not_waited_for(serve, rows, monkeypatch, spooled):
+    monkeypatch.setattr("airflow_provider_sms.plugin.desk.MEND_SECONDS", 2.0)
     served = serve(limits={"store_seconds": 0.3})
     push = Journal.push
 
@@ -71,6 +72,30 @@ def test_a_store_that_hangs_is_not_waited_for(serve, rows, monkeypatch, spooled)
         assert len(spooled()) == 8
         # What is committed late is committed, and not into the store of whichever test comes next.
         assert eventually(lambda: rows("SELECT count(*) FROM sms_pages") == [8])
+
+
+def test_nothing_waits_in_line_behind_a_store_that_hangs(serve, rows, monkeypatch):
+    """Once it answers, the next push is stored at once: not after all that went to the spool meanwhile."""
+    served = serve(limits={"store_seconds": 0.3})
+    begun, answers, push = [], threading.Event(), Journal.push
+
+    def hanging(*values: object, **named: object):
+        begun.append(named["page_id"])
+        answers.wait(30)
+        return push(*values, **named)
+
+    with monkeypatch.context() as hangs:
+        hangs.setattr(Journal, "push", hanging)
+        with ThreadPoolExecutor(40) as pool:
+            bodies = [served.fields(LinkId=f"hung{each}") for each in range(40)]
+            assert set(pool.map(served.ask, bodies)) == {200}
+        answers.set()
+        # What was in work is done late.
+        assert eventually(lambda: rows("SELECT count(*) FROM sms_pages") == [len(begun)])
+        assert len(begun) <= 4
+        assert served.ask(served.fields(LinkId="next")) == 200
+        assert len(begun) <= 5
+    assert rows("SELECT vendor_message_id FROM sms_replies") == ["next"]
 
 
 def test_what_could_not_land_lands_later(served, rows, monkeypatch):
