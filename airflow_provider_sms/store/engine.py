@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Engine, exc, inspect, make_url, select
+from sqlalchemy import Engine, event, exc, inspect, make_url, select
 
 from airflow_provider_sms.errors import PreflightError, StoreUnavailable
 from airflow_provider_sms.store import schema
@@ -74,6 +74,9 @@ class Store:
         """
         Open a store, and create or migrate its tables if need be; repeated calls share one engine.
 
+        A store that was opened before with the same spool, but another address or arguments, goes on to work
+        for whoever has it, and keeps no connection open.
+
         :param url: SQLAlchemy address; a driver that is not named is chosen.
         :param spool_dir: folder for pages that the database could not take; one per store.
         :param connect_args: for the driver, over what this package sets; all but the charset.
@@ -91,6 +94,9 @@ class Store:
             store = _open.get(key)
             if store is None:
                 store = cls(_prepared(address, arguments, connections), spool_dir, hash_key)
+                # A spool is one store's: its password was changed, say, in the life of a triggerer.
+                for former in [each for each in _open if each[1] == spool_dir]:
+                    _keep_no_connection(_open.pop(former).engine)
                 _open[key] = store
             return store
 
@@ -249,6 +255,11 @@ def _prepared(address: URL, arguments: dict[str, Any], connections: int) -> Engi
             raise
         return engine
     raise StoreUnavailable(unavailable(reason))
+
+
+def _keep_no_connection(engine: Engine) -> None:
+    event.listen(engine, "checkin", lambda _, record: record.invalidate())
+    engine.dispose()
 
 
 def _try_and_bring_up(engine: Engine) -> None:

@@ -90,6 +90,30 @@ def test_the_same_address_is_opened_once(place, tmp_path):
     second.close()
 
 
+def test_a_store_that_was_replaced_keeps_no_connection(place, tmp_path):
+    """A triggerer lives for weeks in which passwords change: each time it would keep ten connections more."""
+
+    def used(store):
+        with store.reading() as connection:
+            connection.execute(select(ServerTime()))
+            return connection.connection.driver_connection
+
+    former = Store.open(place.url, spool_dir=tmp_path / "spool", connections=5)
+    rested = used(former)
+    with former.reading() as connection:
+        second = used(former)
+        in_use = connection.connection.driver_connection
+        store = Store.open(place.url, spool_dir=tmp_path / "spool", connections=6)
+        assert connection.execute(select(ServerTime())).scalar()
+    later = used(former)
+    for closed in (rested, second, in_use, later):
+        with pytest.raises(Exception, match=r"closed|\(0, ''\)"):
+            closed.cursor().execute("SELECT 1")
+    assert used(store).cursor().execute("SELECT 1")
+    assert Store.open(place.url, spool_dir=tmp_path / "spool", connections=6) is store
+    store.close()
+
+
 def test_a_sqlite_store_is_its_owners_alone(tmp_path):
     """The folder is made; neither the file nor its journal can be read by others."""
     store = Store.open(f"sqlite:///{tmp_path}/deep/down/sms.db", spool_dir=tmp_path)
