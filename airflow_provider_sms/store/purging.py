@@ -18,6 +18,7 @@ of a year's pages would take hundreds of times as long as the first.
 from __future__ import annotations
 
 import secrets
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import and_, exists, func, or_, select
@@ -184,11 +185,11 @@ class Purge:
         for step in (self._purge_batches, self._purge_pages):
             # The last part of the chunk before.
             last: Row[Any] | None = None
-            while (chunk := step(key, last)) is not None:
+            while (chunk := self._store.transact(partial(step, key, last))) is not None:
                 done, last = chunk
                 total = Purged(*map(sum, zip(total, done, strict=True)))
                 told(total)
-        self._forget()
+        self._store.transact(self._forget)
         return total
 
     def _look_at_the_tables(self) -> None:
@@ -203,7 +204,7 @@ class Purge:
                 for table in (batches, batch_ids, recipients, reports):
                     connection.exec_driver_sql(f"ANALYZE LOCAL TABLE {table.name}").close()
 
-    def _forget(self) -> None:
+    def _forget(self, connection: Connection) -> None:
         """Delete old rows that were made to compare numbers, and have nothing left to be compared with."""
         storms_of = [storms.c.since < self._before]
         # What was pushed may still be polled as long as reports come, however short the retention.
@@ -213,15 +214,14 @@ class Purge:
             theirs = select(pages.c.page_id).where(pages.c.conn_id == self._conn_id)
             storms_of.append(storms.c.conn_id == self._conn_id)
             events_of.append(pushed_events.c.page_id.in_(theirs))
-        with self._store.begin() as connection:
-            connection.execute(storms.delete().where(*storms_of))
-            if queues := connection.execute(_queues_with_unlanded_pages()).all():
-                # Without them, a replay of such a page would land what was pushed as well a second time.
-                of_them = (and_(pages.c.conn_id == conn, pages.c.queue == name) for conn, name in queues)
-                needed = select(pages.c.page_id).where(or_(*of_them))
-                events_of.append(pushed_events.c.page_id.not_in(needed))
-            connection.execute(pushed_events.delete().where(*events_of))
-            connection.execute(waits.delete().where(waits.c.expires_at <= ServerTime()))
+        connection.execute(storms.delete().where(*storms_of))
+        if queues := connection.execute(_queues_with_unlanded_pages()).all():
+            # Without them, a replay of such a page would land what was pushed as well a second time.
+            of_them = (and_(pages.c.conn_id == conn, pages.c.queue == name) for conn, name in queues)
+            needed = select(pages.c.page_id).where(or_(*of_them))
+            events_of.append(pushed_events.c.page_id.not_in(needed))
+        connection.execute(pushed_events.delete().where(*events_of))
+        connection.execute(waits.delete().where(waits.c.expires_at <= ServerTime()))
 
     # --- pages and their rows --------------------------------------------------------------------
 
@@ -242,25 +242,24 @@ class Purge:
         statement = select(replies.c.content).join(old, old.c.page_id == replies.c.page_id)
         return connection.execution_options(yield_per=_ROWS).scalars(statement)
 
-    def _purge_pages(self, key: bytes, last: Row[Any] | None) -> tuple[Purged, Row[Any]] | None:
-        with self._store.begin() as connection:
-            _run_at_once(connection)
-            _overwrite(connection)
-            wanted = self._old_pages().order_by(pages.c.page_id).limit(_PARTS)
-            if last is not None:
-                wanted = wanted.where(pages.c.page_id > last.page_id)
-            # Another purge, or a replay, waits until this chunk is done, and sees its marks.
-            found = connection.execute(wanted.with_for_update()).all()
-            if not found:
-                return None
-            chunk = list(_up_to(found, _ROWS))
-            ids = [page.page_id for page in chunk]
-            going = select(reports).where(
-                reports.c.page_id.in_(ids), ~on_unpurged_batch(), still_whole(reports)
-            )
-            found_reports = _rewrite(connection, reports, connection.execute(going).all(), key)
-            purged_replies, kept = self._purge_replies(connection, ids, key)
-            _close_pages(connection, ids)
+    def _purge_pages(
+        self, key: bytes, last: Row[Any] | None, connection: Connection
+    ) -> tuple[Purged, Row[Any]] | None:
+        _run_at_once(connection)
+        _overwrite(connection)
+        wanted = self._old_pages().order_by(pages.c.page_id).limit(_PARTS)
+        if last is not None:
+            wanted = wanted.where(pages.c.page_id > last.page_id)
+        # Another purge, or a replay, waits until this chunk is done, and sees its marks.
+        found = connection.execute(wanted.with_for_update()).all()
+        if not found:
+            return None
+        chunk = list(_up_to(found, _ROWS))
+        ids = [page.page_id for page in chunk]
+        going = select(reports).where(reports.c.page_id.in_(ids), ~on_unpurged_batch(), still_whole(reports))
+        found_reports = _rewrite(connection, reports, connection.execute(going).all(), key)
+        purged_replies, kept = self._purge_replies(connection, ids, key)
+        _close_pages(connection, ids)
         return Purged(len(ids), found_reports, purged_replies, kept), chunk[-1]
 
     def _purge_replies(self, connection: Connection, ids: Sequence[str], key: bytes) -> tuple[int, int]:
@@ -307,26 +306,27 @@ class Purge:
         behind = or_(batches.c.send_id > last.send_id, batches.c.batch_no > last.batch_no)
         return self._old_batches(connection.scalars(next_sends).all()).where(behind)
 
-    def _purge_batches(self, key: bytes, last: Row[Any] | None) -> tuple[Purged, Row[Any]] | None:
-        with self._store.begin() as connection:
-            _run_at_once(connection)
-            _overwrite(connection)
-            # Purges take turns: of a report on batches of both, each would leave the number to the other.
-            take_turn(connection)
-            wanted = self._next_batches(connection, last)
-            wanted = wanted.order_by(batches.c.send_id, batches.c.batch_no).limit(_PARTS)
-            found = connection.execute(wanted.with_for_update()).all()
-            if not found:
-                return None
-            chunk = list(_up_to(found, _ROWS))
-            emptied = batches.update().where(_in_batches(batches, chunk))
-            connection.execute(emptied.values(content="", vendor_text=None, purged_at=ServerTime()))
-            # While their recipients' numbers are still there to be joined. What another batch needs as well
-            # goes with the last of them.
-            theirs = reports_on(_in_batches(batch_ids, chunk)).where(~on_unpurged_batch())
-            found_reports = _rewrite(connection, reports, connection.execute(theirs.distinct()).all(), key)
-            rows = connection.execute(select(recipients).where(_in_batches(recipients, chunk))).all()
-            _rewrite(connection, recipients, rows, key, content=None, template_values=None)
+    def _purge_batches(
+        self, key: bytes, last: Row[Any] | None, connection: Connection
+    ) -> tuple[Purged, Row[Any]] | None:
+        _run_at_once(connection)
+        _overwrite(connection)
+        # Purges take turns: of a report on batches of both, each would leave the number to the other.
+        take_turn(connection)
+        wanted = self._next_batches(connection, last)
+        wanted = wanted.order_by(batches.c.send_id, batches.c.batch_no).limit(_PARTS)
+        found = connection.execute(wanted.with_for_update()).all()
+        if not found:
+            return None
+        chunk = list(_up_to(found, _ROWS))
+        emptied = batches.update().where(_in_batches(batches, chunk))
+        connection.execute(emptied.values(content="", vendor_text=None, purged_at=ServerTime()))
+        # While their recipients' numbers are still there to be joined. What another batch needs as well
+        # goes with the last of them.
+        theirs = reports_on(_in_batches(batch_ids, chunk)).where(~on_unpurged_batch())
+        found_reports = _rewrite(connection, reports, connection.execute(theirs.distinct()).all(), key)
+        rows = connection.execute(select(recipients).where(_in_batches(recipients, chunk))).all()
+        _rewrite(connection, recipients, rows, key, content=None, template_values=None)
         return Purged(reports=found_reports, batches=len(chunk), recipients=len(rows)), chunk[-1]
 
 
