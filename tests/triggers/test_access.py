@@ -44,8 +44,26 @@ def test_a_store_that_is_not_found_now_is_kept(connections, access, store, monke
     assert not list((tmp_path / "home").rglob("*.db"))
 
 
+@pytest.fixture
+def waiting_for_a_reply(register, sandbox):
+    """Give a trigger that waits for a reply, and put one into the vendor's queue."""
+
+    def make():
+        wait_id = register("sms_wavecom", WantedReplies(None, None, datetime(2020, 1, 1, tzinfo=UTC), 1))
+        sandbox.queue_replies("wavecom", 1)
+        return SmsQueueTrigger(
+            wait_id=wait_id,
+            sms_conn_id="sms_wavecom",
+            queue="replies",
+            poll_interval=0.2,
+            store_conn_id="sms_store",
+        )
+
+    return make
+
+
 def test_a_wait_outlives_a_look_up_that_fails(
-    sandbox, connections, register, events_of, monkeypatch, tmp_path
+    sandbox, connections, waiting_for_a_reply, events_of, monkeypatch, tmp_path
 ):
     """A triggerer that starts during an outage reads nothing, and ends no sensor's wait."""
     connections("wavecom")
@@ -55,15 +73,7 @@ def test_a_wait_outlives_a_look_up_that_fails(
     mark = known_stores.mark_of("sms_store", spool_folder())
     mark.parent.mkdir(parents=True)
     mark.touch()
-    wait_id = register("sms_wavecom", WantedReplies(None, None, datetime(2020, 1, 1, tzinfo=UTC), 1))
-    sandbox.queue_replies("wavecom", 1)
-    trigger = SmsQueueTrigger(
-        wait_id=wait_id,
-        sms_conn_id="sms_wavecom",
-        queue="replies",
-        poll_interval=0.2,
-        store_conn_id="sms_store",
-    )
+    trigger = waiting_for_a_reply()
 
     async def wait():
         monkeypatch.delenv(STORE)
@@ -80,7 +90,7 @@ def test_a_wait_outlives_a_look_up_that_fails(
 
 
 def test_a_wait_outlives_an_account_that_cannot_be_looked_up(
-    connections, register, events_of, monkeypatch, sandbox
+    connections, waiting_for_a_reply, events_of, monkeypatch
 ):
     """A triggerer that starts while a secrets backend is away ends no sensor's wait."""
     from airflow.secrets.metastore import MetastoreBackend
@@ -90,15 +100,7 @@ def test_a_wait_outlives_an_account_that_cannot_be_looked_up(
 
     monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
     monkeypatch.setattr(MetastoreBackend, "get_connection", away)
-    wait_id = register("sms_wavecom", WantedReplies(None, None, datetime(2020, 1, 1, tzinfo=UTC), 1))
-    sandbox.queue_replies("wavecom", 1)
-    trigger = SmsQueueTrigger(
-        wait_id=wait_id,
-        sms_conn_id="sms_wavecom",
-        queue="replies",
-        poll_interval=0.2,
-        store_conn_id="sms_store",
-    )
+    trigger = waiting_for_a_reply()
 
     async def wait():
         running = asyncio.create_task(events_of(trigger))
