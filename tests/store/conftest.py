@@ -314,3 +314,13 @@ def run_many():
         return [out.strip() for out, *_ in outcomes]
 
     return run
+
+
+@pytest.fixture
+def states():
+    """Give the states of a send's batches: ``states(ledger, "key")``."""
+
+    def states_of(ledger: Ledger, send_key: str = "key"):
+        return [batch.state for batch in ledger.batches(send_key)]
+
+    return states_of
