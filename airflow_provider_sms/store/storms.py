@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import exc, select
@@ -95,9 +96,9 @@ class Storms:
     def sent(self, held: dict[str, Held], digest: str) -> None:
         """Note that a text went out, or may have."""
         for mobile in held:
-            self._store.transact(lambda connection: self._sent(connection, mobile, digest))  # noqa: B023 - called at once
+            self._store.transact(partial(self._sent, mobile, digest))
 
-    def _sent(self, connection: Connection, mobile: str, digest: str) -> None:
+    def _sent(self, mobile: str, digest: str, connection: Connection) -> None:
         for name in (_ALL_TEXTS, digest):
             row = storms.update().where(*self._of(mobile, name))
             connection.execute(row.values(pending_until=None))
@@ -105,9 +106,9 @@ class Storms:
     def failed(self, held: dict[str, Held], digest: str) -> None:
         """Note that a text surely did not go out: the next one may, and takes the counts along."""
         for mobile, missed in held.items():
-            self._store.transact(lambda connection: self._failed(connection, mobile, digest, missed))  # noqa: B023 - called at once
+            self._store.transact(partial(self._failed, mobile, digest, missed))
 
-    def _failed(self, connection: Connection, mobile: str, digest: str, missed: Held) -> None:
+    def _failed(self, mobile: str, digest: str, missed: Held, connection: Connection) -> None:
         other = storms.update().where(*self._of(mobile, _ALL_TEXTS), storms.c.sent > 0)
         # Added, as others may have been held back while this one was on its way.
         counts = {"sent": storms.c.sent - 1, "suppressed": storms.c.suppressed + missed.other}
