@@ -42,6 +42,7 @@ from airflow_provider_sms.store.schema import (
     storms,
     waits,
 )
+from airflow_provider_sms.store.statistics import have_counted
 from airflow_provider_sms.store.turns import take_turn
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ class Purge:
         :raises StoreUnavailable: the store went away; the chunks before are done, run it again.
         """
         total = Purged()
-        self._look_at_the_tables()
+        have_counted(self._store)
         key = self._store.number_hash_key or secrets.token_bytes(32)
         # Sends first: a report keeps its number for as long as its message does.
         for step in (self._purge_batches, self._purge_pages):
@@ -191,18 +192,6 @@ class Purge:
                 told(total)
         self._store.transact(self._forget)
         return total
-
-    def _look_at_the_tables(self) -> None:
-        """
-        Have MySQL and MariaDB count what is in the tables now.
-
-        They keep what they knew when a table was opened, which may be that it is empty: then a chunk's
-        reports are looked for by walking over all batches, and a purge takes a hundred times as long.
-        """
-        if self._store.dialect in {"mysql", "mariadb"}:
-            with self._store.reading() as connection:
-                for table in (batches, batch_ids, recipients, reports):
-                    connection.exec_driver_sql(f"ANALYZE LOCAL TABLE {table.name}").close()
 
     def _forget(self, connection: Connection) -> None:
         """Delete old rows that were made to compare numbers, and have nothing left to be compared with."""
