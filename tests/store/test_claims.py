@@ -12,15 +12,6 @@ from airflow_provider_sms.store import claims
 from airflow_provider_sms.store.ledger import Ledger
 from airflow_provider_sms.store.plans import Outcome
 
-PREPARED, SUBMITTING = BatchState.PREPARED, BatchState.SUBMITTING
-ACCEPTED, REJECTED, NOT_SENT, UNKNOWN = (
-    BatchState.ACCEPTED,
-    BatchState.REJECTED,
-    BatchState.NOT_SENT,
-    BatchState.UNKNOWN,
-)
-
-
 # --- claiming --------------------------------------------------------------------------------------
 
 
@@ -28,25 +19,27 @@ def test_a_claim_is_written_before_it_returns(plan, ledger):
     plan()
     assert ledger.claim("key", 1, "me", 60, "ref1")
     [batch] = ledger.batches("key")
-    assert (batch.state, batch.attempts, batch.reference) == (SUBMITTING, 1, "ref1")
+    assert (batch.state, batch.attempts, batch.reference) == (BatchState.SUBMITTING, 1, "ref1")
     assert batch.claim_expires_at - batch.submitted_at == pytest.approx(
         timedelta(seconds=60), abs=timedelta(seconds=1)
     )
 
 
-@pytest.mark.parametrize("state", [NOT_SENT, REJECTED, ACCEPTED, UNKNOWN])
+@pytest.mark.parametrize(
+    "state", [BatchState.NOT_SENT, BatchState.REJECTED, BatchState.ACCEPTED, BatchState.UNKNOWN]
+)
 def test_what_can_be_claimed_again(submitted, ledger, state):
     """Surely unsent and rejected batches can; accepted ones never; unknown ones only on demand."""
     submitted("key", [["13800000001"]], state)
-    again = state in {NOT_SENT, REJECTED}
+    again = state in {BatchState.NOT_SENT, BatchState.REJECTED}
     assert ledger.claim("key", 1, "me", 60, "ref2") is again
-    if state is UNKNOWN:
+    if state is BatchState.UNKNOWN:
         assert ledger.claim("key", 1, "me", 60, "ref2", resend=True)
         assert ledger.batches("key")[0].attempts == 2
 
 
 def test_resending_never_takes_what_was_accepted(submitted, ledger):
-    submitted("key", [["13800000001"]], ACCEPTED)
+    submitted("key", [["13800000001"]], BatchState.ACCEPTED)
     assert not ledger.claim("key", 1, "me", 60, "ref2", resend=True)
 
 
@@ -59,12 +52,15 @@ def test_many_are_claimed_in_one_go(plan, ledger):
 
 def test_a_send_is_claimed_by_its_own_states(submitted, ledger, states):
     """Both have batches of the same numbers: what is open in one must not be taken in the other."""
-    submitted("key", [["13800000001"], ["13800000002"]], ACCEPTED)
-    submitted("other", [["13800000001"], ["13800000002"]], NOT_SENT)
+    submitted("key", [["13800000001"], ["13800000002"]], BatchState.ACCEPTED)
+    submitted("other", [["13800000001"], ["13800000002"]], BatchState.NOT_SENT)
     assert ledger.claim_many("key", {1: "a", 2: "b"}, "me", 60) == []
-    assert (states(ledger), states(ledger, "other")) == ([ACCEPTED] * 2, [NOT_SENT] * 2)
+    assert (states(ledger), states(ledger, "other")) == ([BatchState.ACCEPTED] * 2, [BatchState.NOT_SENT] * 2)
     assert ledger.claim_many("other", {2: "c"}, "me", 60) == [2]
-    assert (states(ledger), states(ledger, "other")) == ([ACCEPTED] * 2, [NOT_SENT, SUBMITTING])
+    assert (states(ledger), states(ledger, "other")) == (
+        [BatchState.ACCEPTED] * 2,
+        [BatchState.NOT_SENT, BatchState.SUBMITTING],
+    )
 
 
 def test_a_claim_leaves_nothing_of_the_outcome_before(plan, ledger, ask):
@@ -78,7 +74,7 @@ def test_a_claim_leaves_nothing_of_the_outcome_before(plan, ledger, ask):
     told = {"vendor_batch_id": "5", "vendor_code": "-5", "vendor_text": "no", "accepted_count": 0}
     for number, ids in ((1, ["5"]), (2, ["5", "6"])):
         told |= {"message_ids": ids, "error": "refused"}
-        assert ledger.settle("key", number, REJECTED, owner="me", **told)
+        assert ledger.settle("key", number, BatchState.REJECTED, owner="me", **told)
     assert all(set(values) != {None} for values in zip(*ask(outcomes), strict=True))
     assert ledger.claim_many("key", {1: "c", 2: "d"}, "me", 60) == [1, 2]
     assert ask(outcomes) == [(None,) * 9] * 2
@@ -91,9 +87,9 @@ def test_an_outcome_is_kept_whole(plan, ledger):
     plan("key", [["13800000001", "13800000002"]])
     ledger.claim("key", 1, "me", 60, "ref")
     told = {"vendor_batch_id": "213143", "vendor_code": "Success", "vendor_text": "ok", "accepted_count": 2}
-    assert ledger.settle("key", 1, ACCEPTED, owner="me", message_ids=["213143"], **told)
+    assert ledger.settle("key", 1, BatchState.ACCEPTED, owner="me", message_ids=["213143"], **told)
     [batch] = ledger.batches("key")
-    assert (batch.state, batch.settled_by, batch.claim_expires_at) == (ACCEPTED, "answer", None)
+    assert (batch.state, batch.settled_by, batch.claim_expires_at) == (BatchState.ACCEPTED, "answer", None)
     assert {name: getattr(batch, name) for name in told} == told
     assert batch.settled_at >= batch.submitted_at
 
@@ -101,36 +97,42 @@ def test_an_outcome_is_kept_whole(plan, ledger):
 def test_only_the_owner_settles(plan, ledger, states):
     plan()
     ledger.claim("key", 1, "me", 60, "ref")
-    assert not ledger.settle("key", 1, ACCEPTED, owner="you")
-    assert not ledger.settle("key", 1, ACCEPTED, owner="me", reference="other")
-    assert states(ledger) == [SUBMITTING]
-    assert ledger.settle("key", 1, ACCEPTED, owner="me", reference="ref")
-    assert not ledger.settle("key", 1, REJECTED, owner="me")
-    assert states(ledger) == [ACCEPTED]
+    assert not ledger.settle("key", 1, BatchState.ACCEPTED, owner="you")
+    assert not ledger.settle("key", 1, BatchState.ACCEPTED, owner="me", reference="other")
+    assert states(ledger) == [BatchState.SUBMITTING]
+    assert ledger.settle("key", 1, BatchState.ACCEPTED, owner="me", reference="ref")
+    assert not ledger.settle("key", 1, BatchState.REJECTED, owner="me")
+    assert states(ledger) == [BatchState.ACCEPTED]
 
 
 def test_many_are_settled_in_one_go(plan, ledger, states):
     plan("key", [["13800000001"], ["13800000002"], ["13800000003"]])
     ledger.claim_many("key", {1: "a", 2: "b"}, "me", 60)
-    outcomes = [Outcome(2, REJECTED, error="no"), Outcome(1, ACCEPTED), Outcome(3, ACCEPTED)]
+    outcomes = [
+        Outcome(2, BatchState.REJECTED, error="no"),
+        Outcome(1, BatchState.ACCEPTED),
+        Outcome(3, BatchState.ACCEPTED),
+    ]
     assert ledger.settle_many("key", outcomes, "me") == [1, 2]
-    assert states(ledger) == [ACCEPTED, REJECTED, PREPARED]
+    assert states(ledger) == [BatchState.ACCEPTED, BatchState.REJECTED, BatchState.PREPARED]
 
 
 def test_a_submit_cannot_end_in_the_middle(plan, ledger):
     plan()
     ledger.claim("key", 1, "me", 60, "ref")
     with pytest.raises(ValueError, match="cannot end"):
-        ledger.settle("key", 1, SUBMITTING, owner="me")
+        ledger.settle("key", 1, BatchState.SUBMITTING, owner="me")
 
 
 def test_what_a_vendor_pads_with_nought_can_be_written(plan, ledger):
     """PostgreSQL takes no U+0000: an accepted batch would stay under way, and end unknown."""
     plan("key", [["13800000001"]])
     ledger.claim("key", 1, "me", 60, "ref")
-    assert ledger.settle("key", 1, ACCEPTED, owner="me", vendor_code="0\0", vendor_text="发送成功!\0")
+    assert ledger.settle(
+        "key", 1, BatchState.ACCEPTED, owner="me", vendor_code="0\0", vendor_text="发送成功!\0"
+    )
     [batch] = ledger.batches("key")
-    assert (batch.state, batch.vendor_code, batch.vendor_text) == (ACCEPTED, "0", "发送成功!")
+    assert (batch.state, batch.vendor_code, batch.vendor_text) == (BatchState.ACCEPTED, "0", "发送成功!")
 
 
 def test_nothing_to_claim_and_nothing_to_settle_is_nothing(plan, ledger):
@@ -148,20 +150,26 @@ def test_a_crash_while_submitting_ends_as_unknown(plan, ledger, states):
     ledger.claim("key", 2, "alive", 60, "b")
     assert ledger.expire("key") == [1]
     assert ledger.expire("key") == []
-    assert states(ledger) == [UNKNOWN, SUBMITTING, PREPARED]
+    assert states(ledger) == [BatchState.UNKNOWN, BatchState.SUBMITTING, BatchState.PREPARED]
     assert "cut off" in ledger.batches("key")[0].error
 
 
 def test_a_crash_of_one_send_says_nothing_of_another(submitted, plan, ledger, states):
-    submitted("key", [["13800000001"], ["13800000002"]], ACCEPTED)
+    submitted("key", [["13800000001"], ["13800000002"]], BatchState.ACCEPTED)
     plan("other", [["13800000003"], ["13800000004"]])
     ledger.claim("other", 1, "dead", -1, "a")
     assert ledger.expire("key") == []
-    assert (states(ledger), states(ledger, "other")) == ([ACCEPTED] * 2, [SUBMITTING, PREPARED])
+    assert (states(ledger), states(ledger, "other")) == (
+        [BatchState.ACCEPTED] * 2,
+        [BatchState.SUBMITTING, BatchState.PREPARED],
+    )
     ledger.claim("other", 2, "alive", 60, "b")
     assert ledger.pending_claims("key") is None
     assert ledger.expire("other") == [1]
-    assert (states(ledger), states(ledger, "other")) == ([ACCEPTED] * 2, [UNKNOWN, SUBMITTING])
+    assert (states(ledger), states(ledger, "other")) == (
+        [BatchState.ACCEPTED] * 2,
+        [BatchState.UNKNOWN, BatchState.SUBMITTING],
+    )
     assert [batch.settled_by for batch in ledger.batches("other")] == ["expiry", None]
 
 
@@ -172,13 +180,13 @@ def test_a_retry_after_a_crash_never_repeats_an_unknown(plan, ledger):
     assert not ledger.claim("key", 1, "retry", 60, "b")
 
 
-@pytest.mark.parametrize("state", [ACCEPTED, REJECTED, NOT_SENT])
+@pytest.mark.parametrize("state", [BatchState.ACCEPTED, BatchState.REJECTED, BatchState.NOT_SENT])
 def test_a_certain_outcome_that_comes_late_counts(plan, ledger, state, states):
     """The owner was only slow; what it learned is evidence."""
     plan()
     ledger.claim("key", 1, "slow", -1, "a")
     ledger.expire("key")
-    assert not ledger.settle("key", 1, UNKNOWN, owner="slow")
+    assert not ledger.settle("key", 1, BatchState.UNKNOWN, owner="slow")
     assert ledger.settle("key", 1, state, owner="slow")
     assert states(ledger) == [state]
 
@@ -191,12 +199,12 @@ def test_an_outcome_that_is_just_being_written_is_not_called_unknown(store, plan
     other = threading.Thread(target=lambda: expired.append(Ledger(store).expire("key")))
     settled = {"references": {}, "seen": {}, "seconds": 0, "resend": False}
     with store.begin() as connection:
-        claims.turn_over(connection, "key", "slow", outcomes=[Outcome(1, ACCEPTED)], **settled)
+        claims.turn_over(connection, "key", "slow", outcomes=[Outcome(1, BatchState.ACCEPTED)], **settled)
         other.start()
         other.join(0.5)
     other.join()
     assert expired == [[]]
-    assert states(ledger) == [ACCEPTED]
+    assert states(ledger) == [BatchState.ACCEPTED]
 
 
 def test_a_late_outcome_does_not_settle_a_second_attempt(plan, ledger, states):
@@ -204,8 +212,8 @@ def test_a_late_outcome_does_not_settle_a_second_attempt(plan, ledger, states):
     ledger.claim("key", 1, "slow", -1, "a")
     ledger.expire("key")
     assert ledger.claim("key", 1, "second", 60, "b", resend=True)
-    assert not ledger.settle("key", 1, ACCEPTED, owner="slow")
-    assert states(ledger) == [SUBMITTING]
+    assert not ledger.settle("key", 1, BatchState.ACCEPTED, owner="slow")
+    assert states(ledger) == [BatchState.SUBMITTING]
 
 
 def test_claims_of_others_are_waited_for(plan, ledger, store):

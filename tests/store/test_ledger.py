@@ -14,15 +14,6 @@ from airflow_provider_sms.store.dialects import is_known
 from airflow_provider_sms.store.ledger import Ledger
 from airflow_provider_sms.store.plans import Outcome, PlannedBatch, PlannedSend, SendSummary
 
-PREPARED = BatchState.PREPARED
-ACCEPTED, REJECTED, NOT_SENT, UNKNOWN = (
-    BatchState.ACCEPTED,
-    BatchState.REJECTED,
-    BatchState.NOT_SENT,
-    BatchState.UNKNOWN,
-)
-
-
 # --- planning --------------------------------------------------------------------------------------
 
 
@@ -41,7 +32,7 @@ def test_a_key_of_another_text_is_not_planned_anew(plan, ledger, states):
     plan("key")
     assert not plan("key", fingerprint="0" * 64)
     assert ledger.send("key").fingerprint == "f" * 64
-    assert states(ledger) == [PREPARED]
+    assert states(ledger) == [BatchState.PREPARED]
 
 
 def test_a_key_that_does_not_fit_is_refused(plan):
@@ -135,11 +126,11 @@ def test_every_recipient_is_counted_once(plan, ledger):
     plan("key", numbers, segments=2)
     ledger.claim_many("key", {number: f"r{number}" for number in range(1, 7)}, "me", 60)
     outcomes = [
-        Outcome(1, ACCEPTED),
-        Outcome(2, ACCEPTED, accepted_count=7),
-        Outcome(3, REJECTED),
-        Outcome(4, UNKNOWN),
-        Outcome(5, NOT_SENT),
+        Outcome(1, BatchState.ACCEPTED),
+        Outcome(2, BatchState.ACCEPTED, accepted_count=7),
+        Outcome(3, BatchState.REJECTED),
+        Outcome(4, BatchState.UNKNOWN),
+        Outcome(5, BatchState.NOT_SENT),
     ]
     ledger.settle_many("key", outcomes, "me")
     summary = ledger.summary("key")
@@ -159,7 +150,7 @@ def test_every_recipient_is_counted_once(plan, ledger):
 def test_a_vendor_that_counts_wrong_does_not_break_the_sum(plan, ledger, told, accepted):
     plan("key", [["13800000001", "13800000002"]])
     ledger.claim("key", 1, "me", 60, "ref")
-    ledger.settle("key", 1, ACCEPTED, owner="me", accepted_count=told)
+    ledger.settle("key", 1, BatchState.ACCEPTED, owner="me", accepted_count=told)
     summary = ledger.summary("key")
     assert (summary.accepted, summary.accepted + summary.rejected) == (accepted, 2)
 
@@ -184,5 +175,5 @@ def test_messages_are_named_as_far_as_it_is_known(store, plan, ledger, ask, ids,
         named = [None, None]
     plan("key", [["13800000001", "13800000002"]])
     ledger.claim("key", 1, "me", 60, "ref")
-    ledger.settle("key", 1, ACCEPTED, owner="me", message_ids=ids)
+    ledger.settle("key", 1, BatchState.ACCEPTED, owner="me", message_ids=ids)
     assert ask("SELECT vendor_message_id FROM sms_messages ORDER BY seq") == [(name,) for name in named]

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hmac
-import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -356,7 +354,9 @@ def test_a_purge_that_a_deadlock_took_back_goes_on(store, submitted, age, purge)
     age()
     with ThreadPoolExecutor(1) as thread:
         with store.begin() as connection:
-            # Who has changed more is not the one to be taken back.
+            # Who has changed more is not the one to be taken back, nor who looks for a deadlock last.
+            if "postgresql" in store.dialect:
+                connection.exec_driver_sql("SET LOCAL deadlock_timeout = '1min'")
             for change in range(100):
                 connection.execute(update(schema.batches).values(error=str(change)))
             purged = thread.submit(purge)
@@ -431,71 +431,3 @@ def test_numbers_have_a_hash_where_the_store_has_a_key(place, tmp_path, make_rep
 def test_a_key_that_can_be_guessed_is_refused(place, tmp_path):
     with pytest.raises(PreflightError, match="fewer than 16 characters"):
         Store.open(place.address, spool_dir=tmp_path, number_hash_key="short")
-
-
-@pytest.fixture
-def steps_per_chunk(tmp_path, empty_store, monkeypatch):
-    """Purge a SQLite store in chunks of ten parts; gives how many steps its machine took for each."""
-    shutil.copy(empty_store, tmp_path / "sms.db")
-    store = Store.open(f"sqlite:///{tmp_path}/sms.db", spool_dir=tmp_path / "spool")
-    monkeypatch.setattr(purging, "_PARTS", 10)
-    taken = []
-
-    def purge() -> list[int]:
-        at = []
-        with store.reading() as connection:
-            # One thread has one connection.
-            raw = connection.connection.driver_connection
-        raw.set_progress_handler(lambda: taken.append(1), 10)
-        Purge(store, BEFORE, OptOuts()).run(lambda _: at.append(len(taken)))
-        return [after - before for before, after in pairwise(at)]
-
-    yield store, purge
-    store.close()
-
-
-def test_the_last_pages_of_many_take_no_longer_than_the_first(steps_per_chunk):
-    """Each push is a page, so there may be millions: no chunk walks over those that are purged."""
-    store, purge = steps_per_chunk
-    made = [
-        {"page_id": f"page{number:04}", "conn_id": "sms_main", "vendor": "smsadmin", "queue": "replies",
-         "source": "push", "state": "landed", "started_at": OLD, "landed_at": OLD, "records": 1}
-        for number in range(1500)
-    ]  # fmt: skip
-    with store.begin() as connection:
-        connection.execute(schema.pages.insert(), made)
-    steps = purge()
-    assert len(steps) == 149
-    assert max(steps) < 2 * steps[0]
-
-
-def test_the_last_sends_of_many_take_no_longer_than_the_first(steps_per_chunk):
-    """A DAG that sends each hour has thousands: no chunk asks of all of them whether they may go."""
-    store, purge = steps_per_chunk
-
-    def sent(numbers: range) -> None:
-        of_both = {"conn_id": "sms_main", "vendor": "wavecom", "recipients": 1}
-        plan = {"fingerprint": "f" * 64, "batches": 1, "created_at": OLD}
-        batch = {
-            "batch_no": 1,
-            "state": "accepted",
-            "reference": "",
-            "segments": 1,
-            "attempts": 1,
-            "prepared_at": OLD,
-            "submitted_at": OLD,
-            "content": "",
-            "templated": False,
-            "extno": "",
-        }
-        keys = [of_both | {"send_id": number, "send_key": f"send{number}"} for number in numbers]
-        with store.begin() as connection:
-            connection.execute(schema.sends.insert(), [each | plan for each in keys])
-            connection.execute(schema.batches.insert(), [each | batch for each in keys])
-
-    sent(range(1, 31))
-    few = purge()
-    sent(range(31, 1531))
-    many = purge()
-    assert (len(few), len(many)) == (2, 149)
-    assert max(many) < 2 * max(few)

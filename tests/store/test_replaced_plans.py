@@ -12,14 +12,6 @@ from airflow_provider_sms.store import schema
 from airflow_provider_sms.store.ledger import Ledger
 from airflow_provider_sms.store.plans import Outcome, PlannedBatch, PlannedSend, Replaced
 
-PREPARED, SUBMITTING = BatchState.PREPARED, BatchState.SUBMITTING
-ACCEPTED, REJECTED, NOT_SENT, UNKNOWN = (
-    BatchState.ACCEPTED,
-    BatchState.REJECTED,
-    BatchState.NOT_SENT,
-    BatchState.UNKNOWN,
-)
-
 
 def offer(ledger, batches, content="早【公司】", values=(), **send: Any):
     send = {"conn_id": "sms_main", "vendor": "wavecom", "fingerprint": "2" * 64} | send
@@ -39,9 +31,9 @@ def test_a_plan_that_nobody_can_have_read_is_replaced(plan, ledger, ask, states)
     """As a whole: text, people, batches, counts and ids."""
     plan("key", [["13800000001"], ["13800000002"], ["13800000003"], ["13800000004"]])
     ledger.claim_many("key", {1: "a", 2: "b"}, "me", 60)
-    ledger.settle_many("key", [Outcome(1, NOT_SENT), Outcome(2, REJECTED)], "me")
+    ledger.settle_many("key", [Outcome(1, BatchState.NOT_SENT), Outcome(2, BatchState.REJECTED)], "me")
     assert offer(ledger, [["13900000001"], ["13900000002", "13900000003"]]) is Replaced.REPLACED
-    assert states(ledger) == [PREPARED] * 2
+    assert states(ledger) == [BatchState.PREPARED] * 2
     assert ledger.submission("key", 2).content == "早【公司】"
     assert ledger.people("key") == {"13900000001", "13900000002", "13900000003"}
     known = ledger.send("key")
@@ -52,7 +44,7 @@ def test_a_plan_that_nobody_can_have_read_is_replaced(plan, ledger, ask, states)
 
 def test_another_plan_takes_nothing_from_other_sends(plan, submitted, ledger, ask):
     """Their rows are the only record of what went out."""
-    submitted("other", [["13800000001"], ["13800000002"]], ACCEPTED)
+    submitted("other", [["13800000001"], ["13800000002"]], BatchState.ACCEPTED)
 
     def theirs():
         ids = ask("SELECT vendor_message_id FROM sms_batch_ids ORDER BY vendor_message_id")
@@ -65,15 +57,15 @@ def test_another_plan_takes_nothing_from_other_sends(plan, submitted, ledger, as
     assert theirs() == before
 
 
-@pytest.mark.parametrize("state", [SUBMITTING, ACCEPTED, UNKNOWN])
+@pytest.mark.parametrize("state", [BatchState.SUBMITTING, BatchState.ACCEPTED, BatchState.UNKNOWN])
 def test_a_plan_that_somebody_may_have_read_stands(plan, ledger, state, states):
     """One batch of it is enough."""
     plan("key", [["13800000001"], ["13800000002"]])
     ledger.claim("key", 2, "me", 60, "a")
-    if state is not SUBMITTING:
+    if state is not BatchState.SUBMITTING:
         ledger.settle("key", 2, state, owner="me")
     assert offer(ledger, [["13900000001"]]) is Replaced.STANDS
-    assert states(ledger) == [PREPARED, state]
+    assert states(ledger) == [BatchState.PREPARED, state]
     assert ledger.people("key") == {"13800000001", "13800000002"}
 
 
@@ -81,7 +73,7 @@ def test_a_plan_that_a_report_belies_stands(plan, ledger, land, make_report):
     """It is called rejected, and the vendor delivered it."""
     plan("key", vendor="smsadmin")
     ledger.claim("key", 1, "me", 60, "linkid")
-    ledger.settle("key", 1, REJECTED, owner="me")
+    ledger.settle("key", 1, BatchState.REJECTED, owner="me")
     land([make_report("13800000001", "linkid")], vendor="smsadmin")
     assert offer(ledger, [["13900000001"]], vendor="smsadmin") is Replaced.STANDS
 
@@ -89,7 +81,7 @@ def test_a_plan_that_a_report_belies_stands(plan, ledger, land, make_report):
 def test_a_report_on_another_sends_batch_belies_no_plan(submitted, ledger, land, make_report):
     """Both have a first batch, and the vendor refused both."""
     for key, number in (("key", "13800000001"), ("other", "13800000002")):
-        submitted(key, [[number]], REJECTED, vendor="smsadmin")
+        submitted(key, [[number]], BatchState.REJECTED, vendor="smsadmin")
     land([make_report("13800000002", "otherref1")], vendor="smsadmin")
     assert offer(ledger, [["13900000001"]], vendor="smsadmin") is Replaced.REPLACED
 
